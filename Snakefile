@@ -1,0 +1,36 @@
+# The front door: configuration, checks, includes, and what a run makes.
+from rigsa.config import check_config, resolve_device, resolve_precision
+from rigsa.errors import RigsaError
+from rigsa.study import load_study
+
+
+configfile: "config.yaml"
+
+
+try:
+    check_config(config)
+    STUDY = load_study(config["study"])
+except RigsaError as error:
+    raise WorkflowError(str(error)) from None
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/base_model.smk"
+include: "workflow/rules/adapters.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+rule all:
+    default_target: True
+    localrule: True
+    input:
+        PATHS.report,
+
+
+onsuccess:
+    shell("rigsa summary --study {STUDY.name:q} --results {PATHS.results:q}")

@@ -1,0 +1,1 @@
+"""Adapters as PEFT methods. Importing this package registers them as soon as PEFT is imported."""

@@ -1,0 +1,41 @@
+"""An adapter on a base model from its description in the study: PEFT's own methods and ours."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import torch
+from peft import PeftModel, get_peft_model
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from transformers import PreTrainedModel
+
+from rigsa.masks.storage import Mask
+
+
+def build_adapter(
+    model: PreTrainedModel, adapter: Mapping[str, Any], seed: int, mask: Mask | None
+) -> PeftModel:
+    """Puts a fresh adapter on `model`.
+
+    Args:
+        adapter: {"type": a PEFT type in lower case, and options of its PEFT configuration}.
+        seed: decides every initial value.
+        mask: for methods whose configuration takes one.
+    """
+    options = {key: value for key, value in adapter.items() if key != "type"}
+    options.setdefault("target_modules", "all-linear")
+    config_class = PEFT_TYPE_TO_CONFIG_MAPPING[adapter["type"].upper()]
+    given = {"seed": seed, "mask": mask}
+    options |= {f.name: given[f.name] for f in fields(config_class) if f.name in given}
+    torch.manual_seed(seed)
+    return get_peft_model(model, config_class(task_type="CAUSAL_LM", **options))
+
+
+def linear_shapes(model: PreTrainedModel) -> dict[str, torch.Size]:
+    """(out_features, in_features) of every linear layer but the head, by module name."""
+    head = model.get_output_embeddings()
+    return {
+        name: torch.Size((module.out_features, module.in_features))
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and module is not head
+    }

@@ -1,0 +1,80 @@
+"""Puts sparse deltas on a model's linear layers, and reads them back from a saved adapter."""
+
+import re
+from typing import Any
+
+import torch
+from peft.tuners.tuners_utils import BaseTuner
+from torch import nn
+
+from rigsa.adapters.sparse_delta.config import SparseDeltaConfig
+from rigsa.adapters.sparse_delta.layer import SparseDeltaLayer
+
+
+class SparseDeltaModel(BaseTuner):
+    """The tuner behind `get_peft_model(model, SparseDeltaConfig(...))`."""
+
+    prefix: str = "sparse_delta_"
+    tuner_layer_cls = SparseDeltaLayer
+    target_module_mapping: dict[str, Any] = {}
+
+    def _create_and_replace(
+        self,
+        peft_config: SparseDeltaConfig,
+        adapter_name: str,
+        target: nn.Module,
+        target_name: str,
+        parent: nn.Module,
+        current_key: str,
+        **optional_kwargs: Any,
+    ) -> None:
+        layer = target
+        if not isinstance(target, SparseDeltaLayer):
+            if type(target) is not nn.Linear:
+                raise ValueError(
+                    f"{current_key} is a {type(target).__name__}; a sparse delta goes only on "
+                    "torch.nn.Linear, so choose other target_modules or a base that is not quantised."
+                )
+            layer = SparseDeltaLayer(target, current_key)
+            self._replace_module(parent, target_name, layer, target)
+        gate = self._gate(peft_config, adapter_name, layer)
+        layer.update_layer(adapter_name, peft_config, gate)
+        if adapter_name not in self.active_adapter:
+            layer.requires_grad_(False)
+
+    def _gate(
+        self, config: SparseDeltaConfig, adapter_name: str, layer: SparseDeltaLayer
+    ) -> nn.Parameter | None:
+        """A new gate, or the one that an earlier layer of the same group has."""
+        if config.gate == "none":
+            return None
+        group = {"matrix": str, "layer": _block, "global": lambda name: ""}[config.gate]
+        for other in self.model.modules():
+            if (
+                isinstance(other, SparseDeltaLayer)
+                and adapter_name in other.sparse_delta_gate
+                and group(other.module_name) == group(layer.module_name)
+            ):
+                return other.sparse_delta_gate[adapter_name]
+        device = layer.get_base_layer().weight.device
+        return nn.Parameter(torch.full((1,), config.gate_init, device=device))
+
+    @classmethod
+    def _remap_adapter_state_dict_for_load(
+        cls,
+        model: nn.Module,
+        config: SparseDeltaConfig,
+        adapter_name: str,
+        state_dict: dict[str, torch.Tensor],
+    ) -> dict[str, torch.Tensor]:
+        """Gives each layer the mask of the saved adapter first, so that its values have a place."""
+        for name, layer in model.named_modules():
+            if isinstance(layer, SparseDeltaLayer):
+                layer.set_bits(adapter_name, state_dict.get(f"{name}.sparse_delta_mask"))
+        return super()._remap_adapter_state_dict_for_load(model, config, adapter_name, state_dict)
+
+
+def _block(module: str) -> str:
+    """The numbered block a module stands in: "model.layers.3" of "model.layers.3.mlp.up_proj"."""
+    found = re.match(r"(.*?\.\d+)(\.|$)", module)
+    return found.group(1) if found else ""

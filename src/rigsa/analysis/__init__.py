@@ -1,0 +1,1 @@
+"""From the result files of all checkpoints to the paper's tables and figures."""

@@ -1,0 +1,122 @@
+"""What a checkpoint lost against its own base, item by item on the same questions."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rigsa.analysis import roles
+from rigsa.analysis.statistics import (
+    bootstrap_interval,
+    exact_paired_test,
+    holm,
+    paired_error,
+)
+from rigsa.errors import FileError
+from rigsa.paths import ResultPaths
+from rigsa.study import Arm, Benchmark, Study
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Fall:
+    """Score of the base minus score of the checkpoint, as a share of 1: positive is forgotten."""
+
+    mean: float
+    low: float
+    high: float
+    error: float
+    p: float | None
+    items: int
+
+
+@dataclass
+class Falls:
+    """Falls of all checkpoints of a study; files are read once."""
+
+    study: Study
+    paths: ResultPaths
+    _read: dict[Path, "pandas.Series"] = field(default_factory=dict)
+
+    def of(self, arm: Arm, step: int, benchmark: Benchmark) -> Fall | None:
+        """None for a base itself, without a base to compare with, or where either is not asked."""
+        differences = self.differences(arm, step, benchmark)
+        if differences is None:
+            return None
+        low, high = bootstrap_interval(differences)
+        whole = np.array_equal(differences, np.rint(differences))
+        return Fall(
+            mean=float(differences.mean()),
+            low=low,
+            high=high,
+            error=paired_error(differences),
+            # Scores between 0 and 1 are no right and wrong answers for McNemar to count.
+            p=exact_paired_test(differences) if whole else None,
+            items=differences.shape[1],
+        )
+
+    def of_sources(self, arm: Arm, step: int) -> dict[str, Fall]:
+        """Falls by source benchmark, p values corrected for the number of source tasks (Holm)."""
+        found = {b.name: self.of(arm, step, b) for b in roles.source_benchmarks(self.study)}
+        falls = {name: fall for name, fall in found.items() if fall is not None}
+        tested = [name for name, fall in falls.items() if fall.p is not None]
+        for name, p in zip(tested, holm([falls[name].p for name in tested]), strict=True):
+            falls[name] = Fall(**{**vars(falls[name]), "p": p})
+        return falls
+
+    def differences(self, arm: Arm, step: int, benchmark: Benchmark) -> np.ndarray | None:
+        """Base minus checkpoint, shape (seeds, items)."""
+        base = roles.base_of(self.study, arm)
+        asked = [
+            other is not None and benchmark in self.study.benchmarks_of(other.name)
+            for other in (arm, base)
+        ]
+        if not arm.trained or not all(asked):
+            return None
+        reference_path = self._path(base, self.study.seeds[0], 0, benchmark)
+        reference = self._samples(reference_path)
+        rows = []
+        for seed in self.study.seeds:
+            path = self._path(arm, seed, step, benchmark)
+            answers = self._samples(path)
+            if not answers.index.equals(reference.index):
+                raise FileError(
+                    f"{path} and {reference_path} hold answers to different items; "
+                    "delete both, and the next run makes them again."
+                )
+            rows.append(reference.to_numpy() - answers.to_numpy())
+        return np.stack(rows)
+
+    def _path(self, arm: Arm, seed: int, step: int, benchmark: Benchmark) -> Path:
+        return self.paths.checkpoint(arm.name, seed, step).samples(benchmark.name)
+
+    def _samples(self, path: Path) -> "pandas.Series":
+        if path not in self._read:
+            self._read[path] = read_samples(path)
+        return self._read[path]
+
+
+def read_samples(path: Path) -> "pandas.Series":
+    """Score of every item by doc_id, in order. Raises FileError where it does not hold that."""
+    import pandas
+
+    try:
+        frame = pandas.read_parquet(path, columns=["doc_id", "score"])
+        scores = frame.set_index("doc_id")["score"].astype(float).sort_index()
+    except FileNotFoundError:
+        raise FileError(f"{path} is missing; the step that makes it has not run.") from None
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are of these kinds
+        reason = str(error).splitlines()[0]
+        raise FileError(
+            f"{path} is no readable file of samples ({reason}); delete it, and the next run makes "
+            "it again."
+        ) from None
+    if scores.empty or scores.isna().any() or not scores.index.is_unique:
+        raise FileError(
+            f"{path} must hold one score for each doc_id; delete it, and the next run makes it "
+            "again."
+        )
+    return scores

@@ -1,0 +1,105 @@
+"""Figure 7: learning against forgetting for every checkpoint, with the Pareto front."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rigsa.analysis import roles, scores
+from rigsa.analysis.comparison import Falls
+from rigsa.analysis.figures import panels, style
+from rigsa.analysis.figures.curves import Curve, curves, label
+from rigsa.analysis.statistics import Estimate
+from rigsa.paths import ResultPaths
+from rigsa.study import Arm, Study
+
+BASE = {"color": style.COLORS["base"], "linewidth": 0.9}
+FRONT = {"color": "#999999", "linewidth": 1.0, "linestyle": (0, (3, 2))}
+
+
+def draw(study: Study, paths: ResultPaths) -> Figure:
+    measured, falls = scores.read(study, paths), Falls(study, paths)
+    target = roles.target_benchmark(study)
+    found: list[tuple[Curve, list[tuple[Estimate, Estimate]], list[str]]] = []
+    for curve in curves(study):
+        points = [
+            (measured.estimate(arm, step, target), mean_fall(falls, arm, step))
+            for arm, step in curve.points
+        ]
+        both = [(p, text) for p, text in zip(points, curve.labels, strict=True) if None not in p]
+        if both:
+            found.append((curve, [p for p, _ in both], [text for _, text in both]))
+    if not found:
+        return style.sentence(
+            study, f"The study {study.name} has no trained arm whose base is evaluated as well."
+        )
+    looks = style.looks(study)
+    figure = style.figure(study, columns=1 if len(found) <= style.CROWD else 2, rows=1.5)
+    axes = figure.subplots()
+    axes.grid(axis="both")
+    axes.axhline(0, **BASE)
+    for curve, points, labels in found:
+        _draw_curve(axes, points, labels, looks[curve.arm.name])
+    axes.set_xlabel(f"{roles.benchmark_title(study, target)}: correct answers (%)")
+    axes.set_ylabel("Mean fall on the source tasks (points)")
+    # Little forgetting above, so that better is up and to the right.
+    axes.margins(0.07)
+    axes.invert_yaxis()
+    everything = [(x.value, y.value) for _, points, _ in found for x, y in points]
+    _draw_front(axes, pareto_front(everything))
+    entries = [(curve.arm.name, curve.title, len(points) > 1) for curve, points, _ in found]
+    others = [("Base", Line2D([], [], **BASE)), ("Pareto front", Line2D([], [], **FRONT))]
+    panels.legend(figure, looks, entries, chance=False, others=others)
+    return figure
+
+
+def mean_fall(falls: Falls, arm: Arm, step: int) -> Estimate | None:
+    """Over the source tasks, whose items are independent of each other."""
+    found = list(falls.of_sources(arm, step).values())
+    if not found:
+        return None
+    error = np.sqrt(sum(fall.error**2 for fall in found)) / len(found)
+    return Estimate(float(np.mean([fall.mean for fall in found])), float(error))
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Of (accuracy, fall) those with no other at least as accurate that fell less, by accuracy."""
+    front: list[tuple[float, float]] = []
+    for accuracy, fall in sorted(set(points), key=lambda point: (-point[0], point[1])):
+        if not front or fall < front[-1][1]:
+            front.append((accuracy, fall))
+    return front[::-1]
+
+
+def _draw_front(axes: Axes, front: Sequence[tuple[float, float]]) -> None:
+    """From the left edge to the bottom: what lies below and left of it is beaten by a point."""
+    x, y = (100 * np.array(front)).T
+    left, bottom = axes.get_xlim()[0], axes.get_ylim()[0]
+    axes.step([left, *x, x[-1]], [y[0], *y, bottom], where="pre", zorder=1, **FRONT)
+    axes.set(xlim=(left, axes.get_xlim()[1]), ylim=(bottom, axes.get_ylim()[1]))
+
+
+def _draw_curve(
+    axes: Axes, points: Sequence[tuple[Estimate, Estimate]], labels: Sequence[str], look: style.Look
+) -> None:
+    x = [100 * learnt.value for learnt, _ in points]
+    y = [100 * lost.value for _, lost in points]
+    axes.errorbar(
+        x,
+        y,
+        xerr=[100 * (learnt.error or 0) for learnt, _ in points],
+        yerr=[100 * (lost.error or 0) for _, lost in points],
+        color=look.color,
+        marker=look.marker,
+        linestyle=look.line if len(points) > 1 else "none",
+        linewidth=0.8,
+        elinewidth=0.6,
+        capsize=0,
+        alpha=0.75,
+        markeredgecolor="white",
+        markeredgewidth=0.4,
+        zorder=3,
+    )
+    label(axes, x, y, labels, look)

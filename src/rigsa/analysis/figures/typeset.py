@@ -1,0 +1,65 @@
+"""Text set line by line, for the figures that show what a model reads and writes."""
+
+import re
+from collections.abc import Iterable
+
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
+
+SANS = FontProperties(family="DejaVu Sans")
+MONO = FontProperties(family="DejaVu Sans Mono")
+MONO_ADVANCE = 0.602  # of the font size; DejaVu Sans Mono
+LINE = 1.25  # of the font size
+# At least four equally long lines of digits are an image.
+IMAGE_ROW = re.compile(r"\d{4,}$")
+
+
+def width(text: str, size: float, font: FontProperties = SANS) -> float:
+    """In points."""
+    if not text.strip():
+        return len(text) * size * 0.32
+    return float(TextPath((0, 0), text, size=size, prop=font).get_extents().width)
+
+
+def wrapped(text: str, size: float, most: float) -> list[str]:
+    """Lines of at most `most` points; a word longer than that is broken."""
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in paragraph.split(" "):
+            longer = f"{line} {word}" if line else word
+            if width(longer, size) <= most:
+                line = longer
+                continue
+            if line:
+                lines.append(line)
+            while width(word, size) > most:
+                cut = next(n for n in range(len(word) - 1, 0, -1) if width(word[:n], size) <= most)
+                lines.append(word[:cut])
+                word = word[cut:]
+            line = word
+        lines.append(line)
+    return lines
+
+
+def blocks(text: str) -> Iterable[tuple[bool, list[str]]]:
+    """Runs of lines, each with whether it is an image of digits."""
+    lines = text.split("\n")
+    place = 0
+    while place < len(lines):
+        end = place
+        while end < len(lines) and _same_image(lines[place], lines[end]):
+            end += 1
+        if end - place >= 4:
+            yield True, lines[place:end]
+            place = end
+            continue
+        start = place
+        place = max(end, place + 1)
+        while place < len(lines) and not IMAGE_ROW.match(lines[place]):
+            place += 1
+        yield False, lines[start:place]
+
+
+def _same_image(first: str, line: str) -> bool:
+    return bool(IMAGE_ROW.match(first) and IMAGE_ROW.match(line)) and len(first) == len(line)

@@ -1,0 +1,29 @@
+"""The paper's tables 1 to 4, the summary and the signs, each as CSV, Markdown and LaTeX."""
+
+from importlib import import_module
+
+from rigsa.analysis.tables.render import render
+from rigsa.errors import RigsaError
+from rigsa.files import write_text
+from rigsa.paths import ResultPaths
+from rigsa.study import Study
+from rigsa.validation import one_of
+
+# The module of each table, imported when it is made: a change in one remakes no other.
+MODULES = {
+    "table1": "rigsa.analysis.tables.table1",
+    "table2": "rigsa.analysis.tables.table2",
+    "table3": "rigsa.analysis.tables.table3",
+    "table4": "rigsa.analysis.tables.table4",
+    "summary": "rigsa.analysis.tables.summary",
+    "signs": "rigsa.analysis.tables.signs",
+}
+
+
+def run(name: str, study: Study, paths: ResultPaths) -> None:
+    """Makes one table, from scores.csv and where needed the samples, in every format."""
+    if name not in MODULES:
+        raise RigsaError(f"There is no table {name!r}; {one_of(name, MODULES)}")
+    table = import_module(MODULES[name]).make(study, paths)
+    for path in paths.table(name):
+        write_text(path, render(table, path.suffix))

@@ -1,0 +1,77 @@
+"""The summary: what each arm learnt, what it forgot, and what it cost."""
+
+from rigsa.analysis import reference, roles, scores
+from rigsa.analysis.comparison import Falls
+from rigsa.analysis.statistics import Estimate
+from rigsa.analysis.tables import bases
+from rigsa.analysis.tables.cells import COUNT, ESTIMATE, FALL, SHARE, TEXT, Column, Row, Table
+from rigsa.analysis.text import fall_key
+from rigsa.paths import ResultPaths
+from rigsa.study import Arm, Benchmark, Study
+
+FALLS = (
+    "Fall: points below the arm's own base (full precision or 4-bit) on the same items, with a "
+    "95 % bootstrap interval; * marks p < 0.05 in the exact McNemar test after Holm's correction "
+    "over the source tasks."
+)
+SEEDS = "Means over {} seeds; errors and intervals are over seeds and items."
+
+
+def shown(arm: Arm) -> list[int]:
+    """Steps of an arm that the summary shows: the last, and the dense one where it was pruned."""
+    return sorted({0, arm.iterations - 1})
+
+
+def make(study: Study, paths: ResultPaths) -> Table:
+    measured, paper, falls = scores.read(study, paths), reference.read(), Falls(study, paths)
+    target, sources = roles.target_benchmark(study), roles.source_benchmarks(study)
+    rows = []
+    for arm in study.arms.values():
+        for step in shown(arm):
+            values = {
+                "arm": arm.name,
+                "model": roles.step_title(arm, step),
+                "step": step,
+                "density": measured.number(arm, step, "density"),
+                "parameters": measured.number(arm, step, "trainable_parameters"),
+            }
+            for benchmark in (target, *sources):
+                values[benchmark.name] = measured.estimate(arm, step, benchmark)
+            lost = falls.of_sources(arm, step)
+            values |= {fall_key(b.name): lost.get(b.name) for b in sources}
+            rows.append(Row(values))
+    rows += _paper_rows(study, paper, [target, *sources])
+    several = (SEEDS.format(len(study.seeds)),) if len(study.seeds) > 1 else ()
+    return Table(
+        name="summary",
+        title=f"{study.title}: learning and forgetting of every arm",
+        columns=_columns(study, target, sources),
+        rows=tuple(rows),
+        notes=(*several, FALLS, *bases.notes(study, paper, [target, *sources], rows)),
+    )
+
+
+def _columns(study: Study, target: Benchmark, sources: list[Benchmark]) -> tuple[Column, ...]:
+    columns = [
+        Column("arm", None, TEXT),
+        Column("step", None, COUNT),
+        Column("model", "Model", TEXT),
+        Column("density", "Density", SHARE),
+        Column("parameters", "Trainable parameters", COUNT),
+        Column(target.name, f"{roles.benchmark_title(study, target)} (%)", ESTIMATE),
+    ]
+    for benchmark in sources:
+        title = roles.benchmark_title(study, benchmark)
+        columns.append(Column(benchmark.name, f"{title} (%)", ESTIMATE))
+        columns.append(Column(fall_key(benchmark.name), "Fall (points)", FALL))
+    return tuple(columns)
+
+
+def _paper_rows(study: Study, paper: reference.Paper, benchmarks: list[Benchmark]) -> list[Row]:
+    rows = []
+    for item in paper.tables["summary"]:
+        found = {b.name: item.score(study, b) for b in benchmarks}
+        values = {name: Estimate(score) for name, score in found.items() if score is not None}
+        if values:
+            rows.append(Row({"model": item.title, "density": item.density, **values}, True))
+    return rows

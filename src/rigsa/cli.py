@@ -1,0 +1,64 @@
+"""`rigsa <step>`: the command line. Thin: each step calls one function of the package."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from rigsa.steps import STEPS
+from rigsa.errors import RigsaError
+
+DESCRIPTION = """\
+Which adapter learns a task and forgets least? RIGSA and its neighbours as one study.
+
+A study runs by Snakemake (`snakemake --cores all --resources gpu=1`), which calls one step below for
+every file it needs:
+
+  task-data ──┬─► train (step 0) ─► select-mask ─► train (step 1) ─► ...   one chain per arm and seed
+  base-model ─┘      └──────────────► evaluate ◄──────┘                    one per checkpoint and task
+                                         └─► collect ─► table, figure, report
+
+A step reads and writes only the files it is given. What it shall do is its SPEC: the slice of the
+study that concerns it, as JSON text or a file that holds it; `rigsa spec` prints any of them:
+
+  rigsa train "$(rigsa spec train --study embedded --arm rigsa --seed 0)" --base-model ... --output ...
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one step. Returns the exit code: 1 after an error that a user can mend."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    try:
+        options.run(options)
+    except RigsaError as error:
+        print(f"rigsa {options.step}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"rigsa {options.step}: interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rigsa", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
+    for step in STEPS:
+        sub = steps.add_parser(
+            step.name,
+            help=step.help,
+            description=f"{step.help}\n\n{step.description}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for argument in step.arguments:
+            sub.add_argument(*argument.names, **argument.options)
+        sub.set_defaults(run=step.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

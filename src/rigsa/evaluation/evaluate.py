@@ -1,0 +1,94 @@
+"""One function from a model in memory and a task to its score and every single answer."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from rigsa.evaluation.harness import go_offline, harness
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# lm-eval's own default, so that its command line draws the same examples.
+FEWSHOT_SEED = 1234
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came out. `score`, `stderr` and each sample's "score" are of the task's first metric."""
+
+    task: str
+    fewshot: int
+    metric: str
+    score: float
+    stderr: float
+    metrics: Mapping[str, float]
+    samples: tuple[Mapping[str, Any], ...]
+    seconds: float
+
+    @property
+    def n(self) -> int:
+        return len(self.samples)
+
+
+def evaluate(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    task: str,
+    data_files: Mapping[str, str] | None = None,
+    fewshot: int = 0,
+    limit: int | None = None,
+    chat: bool = True,
+    batch_size: int = 64,
+    seed: int = FEWSHOT_SEED,
+    metric: str | None = None,
+) -> Evaluation:
+    """Asks the model all items of an lm-eval task, ours or stock, as lm-eval's command line would.
+
+    `model` may be any causal language model, wrapped by PEFT or not. `data_files` are JSON-lines
+    files by split; `limit` takes the first items only; `chat` applies the chat template, with
+    few-shot examples as earlier turns; `seed` draws the few-shot examples; `metric` is the one that
+    counts (default: the task's first).
+    Raises ConfigError for an unknown task or metric, a missing split, or a prompt longer than the
+    model's room, and FileError for a data file that cannot be read.
+    """
+    go_offline()
+    from lm_eval import evaluator
+
+    from rigsa.evaluation.language_model import InMemoryLM
+    from rigsa.evaluation.samples import sample_rows
+    from rigsa.evaluation.task import load_task
+
+    start = time.perf_counter()
+    with harness():
+        loaded = load_task(task, data_files or {}, fewshot, seed)
+        # Not simple_evaluate: it describes the machine for 3 s and reads all of lm-eval's tasks.
+        outcome = evaluator.evaluate(
+            lm=InMemoryLM(model, tokenizer, batch_size),
+            task_dict={"tasks": {task: loaded}},
+            limit=limit,
+            bootstrap_iters=0,
+            apply_chat_template=chat,
+            fewshot_as_multiturn=chat,
+        )
+    main, samples = sample_rows(loaded, outcome["samples"][task], metric)
+    names = [name for name, value in samples[0].items() if isinstance(value, float)]
+    means = {name: fmean(sample[name] for sample in samples) for name in names}
+    score = means.pop("score")
+    return Evaluation(
+        task=task,
+        fewshot=fewshot,
+        metric=main,
+        score=score,
+        stderr=stderr([sample["score"] for sample in samples]),
+        metrics=means,
+        samples=tuple(samples),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def stderr(scores: list[float]) -> float:
+    """Standard error of the mean, as lm-eval computes it; of a single score it is unknown."""
+    return stdev(scores) / len(scores) ** 0.5 if len(scores) > 1 else float("nan")

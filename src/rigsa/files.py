@@ -1,0 +1,101 @@
+"""Files written whole or not at all: beside their place first, then renamed into it."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rigsa.errors import FileError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yields a place beside `path` to write to; renames it into `path` if nothing was raised."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        _sync(partial)
+        # mkstemp makes files private; results are for everybody who may read the folder.
+        partial.chmod(0o666 & ~_umask())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """The same for a folder, file by file: `path` may exist already, as Snakemake makes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield partial
+        path.mkdir(exist_ok=True)
+        for file in sorted(partial.iterdir()):
+            _sync(file)
+            file.replace(path / file.name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    with whole_file(path) as partial:
+        partial.write_text(text)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: list[Mapping[str, Any]]) -> None:
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises FileError where the file is missing or not JSON."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise FileError(f"{path} is missing; the step that makes it has not run.") from None
+    except ValueError as error:
+        raise FileError(
+            f"{path} is not valid JSON ({error}); delete it, and the next run makes it again."
+        ) from None
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Raises FileError, with the line, where the file is missing or not JSON lines."""
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        raise FileError(f"{path} is missing; the step that makes it has not run.") from None
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise FileError(
+                f"{path}:{number} is not valid JSON ({error}); delete the file, and the next run "
+                "makes it again."
+            ) from None
+    return rows
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

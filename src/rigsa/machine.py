@@ -1,0 +1,14 @@
+"""Where and how a job runs, as its command line says."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Settings of one job. Only `precision` decides numbers beyond rounding."""
+
+    device: str = "cpu"
+    precision: str = "float32"
+    threads: int = 1
+    micro_batch_size: int = 16
+    eval_batch_size: int = 64

@@ -1,0 +1,45 @@
+"""Scores by which weights are kept (Zhou et al. 2019, "Deconstructing Lottery Tickets", section 3).
+
+A criterion maps the initial value i, the final value f and the gradient g of every weight of a
+matrix to a score; the highest are kept. Weights that a criterion excludes, such as those whose sign
+changed, are not eligible: they are taken only when a density asks for more than are eligible.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+Tensor = torch.Tensor
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """`score(i, f, g)`, and `eligible(i, f)` or None where every free weight is."""
+
+    score: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    eligible: Callable[[Tensor, Tensor], Tensor] | None = None
+    needs_gradient: bool = False
+
+
+def same_sign(initial: Tensor, final: Tensor) -> Tensor:
+    """Where the sign of the final value is still that of the initial one."""
+    return torch.sign(final) == torch.sign(initial)
+
+
+def _different_sign(initial: Tensor, final: Tensor) -> Tensor:
+    return ~same_sign(initial, final)
+
+
+CRITERIA = {
+    "large_final": Criterion(lambda i, f, g: f.abs()),
+    "small_final": Criterion(lambda i, f, g: -f.abs()),
+    "large_init": Criterion(lambda i, f, g: i.abs()),
+    "small_init": Criterion(lambda i, f, g: -i.abs()),
+    "magnitude_increase": Criterion(lambda i, f, g: f.abs() - i.abs()),
+    "movement": Criterion(lambda i, f, g: (f - i).abs()),
+    "large_final_same_sign": Criterion(lambda i, f, g: f.abs(), same_sign),
+    "large_final_diff_sign": Criterion(lambda i, f, g: f.abs(), _different_sign),
+    "snip": Criterion(lambda i, f, g: (g * i).abs(), needs_gradient=True),
+    "grad": Criterion(lambda i, f, g: g.abs(), needs_gradient=True),
+}

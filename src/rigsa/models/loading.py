@@ -1,0 +1,89 @@
+"""Base models and their adapters, from folders."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from rigsa.errors import FileError, RigsaError
+from rigsa.machine import Machine
+
+
+def load_base(
+    folder: Path, machine: Machine, quantization: Mapping[str, Any] | None = None
+) -> PreTrainedModel:
+    """A base model with frozen weights on the machine's device.
+
+    Args:
+        folder: a Hugging Face model folder with safetensors weights.
+        quantization: None for the machine's precision; {"quant_type", "compute_dtype",
+            "double_quant"} for bitsandbytes 4-bit, made on loading.
+
+    Raises:
+        FileError: the folder is missing or its weights are corrupt.
+        RigsaError: the device is not there, or bitsandbytes left the linears as they were.
+    """
+    if machine.device == "cuda" and not torch.cuda.is_available():
+        raise RigsaError("device is cuda, but torch sees no GPU here; set device to cpu.")
+    if not (folder / "config.json").is_file():
+        raise FileError(f"{folder} is no model folder: it has no config.json.")
+    options: dict[str, Any] = {"dtype": getattr(torch, machine.precision)}
+    if quantization is not None:
+        options["quantization_config"] = _bitsandbytes(quantization)
+        # Quantised weights are made where they stay; they cannot be moved afterwards.
+        options["device_map"] = {"": machine.device}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, **options
+        )
+    except (SafetensorError, OSError) as error:
+        raise FileError(f"{folder} cannot be read as a model: {error}") from None
+    if quantization is None:
+        model = model.to(machine.device)
+    elif not is_four_bit(model):
+        raise RigsaError(f"{folder} was to be loaded in 4-bit, but no linear layer is 4-bit.")
+    model.requires_grad_(False)
+    model.config.use_cache = False
+    return model.eval()
+
+
+def is_four_bit(model: torch.nn.Module) -> bool:
+    """Whether the model holds bitsandbytes 4-bit linear layers."""
+    return any(type(module).__name__ == "Linear4bit" for module in model.modules())
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def load_adapter(model: PreTrainedModel, folder: Path) -> torch.nn.Module:
+    """The model with a saved adapter on it. Raises FileError where the adapter is corrupt."""
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, folder, local_files_only=True).eval()
+    except (SafetensorError, OSError, RuntimeError, KeyError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise FileError(
+            f"{folder} cannot be read as an adapter of this model ({first}); delete it, and the "
+            "next run makes it again."
+        ) from None
+
+
+def _bitsandbytes(quantization: Mapping[str, Any]) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=quantization["quant_type"],
+        bnb_4bit_compute_dtype=getattr(torch, quantization["compute_dtype"]),
+        bnb_4bit_use_double_quant=quantization["double_quant"],
+    )

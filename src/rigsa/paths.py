@@ -1,0 +1,96 @@
+"""Every file name below the results folder, in one place.
+
+Arguments may be values or Snakemake wildcards such as "{arm}": paths are only put together.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+TABLE_FORMATS = ("csv", "md", "tex", "html")
+FIGURE_FORMATS = ("pdf", "png")
+
+
+@dataclass(frozen=True)
+class CheckpointPaths:
+    """Files of one checkpoint: an arm, a seed and an IMP step."""
+
+    folder: Path
+
+    @property
+    def mask(self) -> Path:
+        return self.folder / "mask.safetensors"
+
+    @property
+    def adapter(self) -> Path:
+        return self.folder / "adapter"
+
+    @property
+    def adapter_files(self) -> list[Path]:
+        return [self.adapter / name for name in ADAPTER_FILES]
+
+    @property
+    def training_log(self) -> Path:
+        return self.folder / "training.jsonl"
+
+    @property
+    def training(self) -> Path:
+        return self.folder / "training.json"
+
+    def evaluation(self, benchmark: str) -> Path:
+        return self.folder / "eval" / f"{benchmark}.json"
+
+    def samples(self, benchmark: str) -> Path:
+        return self.folder / "eval" / f"{benchmark}.samples.parquet"
+
+
+@dataclass(frozen=True)
+class ResultPaths:
+    """Files of one study below `results`; base models and task data are shared by all studies."""
+
+    results: Path
+    study: str
+
+    @property
+    def folder(self) -> Path:
+        return self.results / self.study
+
+    def base_model(self, name: str) -> Path:
+        return self.results / "base_models" / name
+
+    def base_model_files(self, name: str) -> list[Path]:
+        files = ("config.json", "model.safetensors", "tokenizer.json", "training.json")
+        return [self.base_model(name) / file for file in files]
+
+    def task(self, name: str) -> Path:
+        return self.results / "tasks" / name
+
+    def task_files(self, name: str) -> list[Path]:
+        files = ("train.jsonl", "validation.jsonl", "test.jsonl", "info.json")
+        return [self.task(name) / file for file in files]
+
+    def checkpoint(self, arm: str, seed: int | str, step: int | str) -> CheckpointPaths:
+        return CheckpointPaths(self.folder / "arms" / arm / f"seed{seed}" / f"step{step}")
+
+    @property
+    def scores(self) -> Path:
+        """One row per checkpoint and benchmark: what every table and figure is made from."""
+        return self.folder / "tables" / "scores.csv"
+
+    def table(self, name: str) -> list[Path]:
+        return [self.folder / "tables" / f"{name}.{suffix}" for suffix in TABLE_FORMATS]
+
+    def figure(self, name: str) -> list[Path]:
+        return [self.folder / "figures" / f"{name}.{suffix}" for suffix in FIGURE_FORMATS]
+
+    @property
+    def chat(self) -> Path:
+        """The conversation that figure 6 shows."""
+        return self.folder / "figures" / "chat.json"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    def log(self, *parts: str) -> Path:
+        return self.folder / "logs" / ("-".join(parts) + ".log")

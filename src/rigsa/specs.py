@@ -1,0 +1,109 @@
+"""What each job is made from: its own slice of the study, as plain JSON.
+
+A job is a function of its spec and its input files and of nothing else in the study, so the spec is
+both what a rule's `params` hold (what invalidates its result) and what its command is given.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rigsa.study import RULES_WITH_GRADIENTS, Benchmark, Study
+
+
+def canonical(spec: Mapping[str, Any]) -> str:
+    """The same text for the same content, whatever the order of keys."""
+    return json.dumps(_plain(spec), sort_keys=True, separators=(",", ":"))
+
+
+def task_spec(study: Study, task: str) -> dict[str, Any]:
+    """How the data of a task are made."""
+    entry = study.task_entries[task]
+    made_by = {key: entry[key] for key in entry if key in ("generator", "source", "seed", "counts")}
+    return {"task": task, **made_by}
+
+
+def base_model_spec(study: Study) -> dict[str, Any]:
+    """How the base model is made; its 4-bit form is made from it on loading."""
+    entry = study.base_model_entry
+    return {key: value for key, value in entry.items() if key not in ("title", "four_bit")}
+
+
+def _model_spec(study: Study, arm: str, precision: str) -> dict[str, Any]:
+    base = study.arms[arm].base
+    quantization = study.base_model_entry["four_bit"] if base == "four_bit" else None
+    return {"quantization": quantization, "precision": precision}
+
+
+def training_spec(study: Study, arm: str, seed: int, precision: str) -> dict[str, Any]:
+    """One training. The mask comes as a file, so every step of an IMP arm has the same spec."""
+    item = study.arms[arm]
+    return {
+        **_model_spec(study, arm, precision),
+        "adapter": item.adapter,
+        "training": item.training,
+        "seed": seed,
+        "task": study.target_task,
+    }
+
+
+def mask_spec(study: Study, arm: str, seed: int, step: int, precision: str) -> dict[str, Any]:
+    """How the mask of a step is chosen."""
+    item = study.arms[arm]
+    mask = item.mask
+    gradient = {}
+    if mask["rule"] in RULES_WITH_GRADIENTS:
+        gradient = {
+            **_model_spec(study, arm, precision),
+            "task": study.target_task,
+            "batch_size": item.training["batch_size"],
+        }
+    return {
+        "adapter": item.adapter,
+        "rule": mask["rule"],
+        "scope": mask.get("scope", "matrix"),
+        "keep": mask.get("keep"),
+        "density": None if "density_of" in mask else study.density(arm, step),
+        "seed": seed,
+        **gradient,
+    }
+
+
+def evaluation_spec(study: Study, arm: str, benchmark: Benchmark, precision: str) -> dict[str, Any]:
+    """How a checkpoint is asked."""
+    entry = study.task_entries[benchmark.task]
+    asked = {key: entry[key] for key in ("lm_eval", "metric", "chat") if key in entry}
+    return {
+        **_model_spec(study, arm, precision),
+        "benchmark": benchmark.name,
+        "task": benchmark.task,
+        "fewshot": benchmark.fewshot,
+        "limit": benchmark.limit,
+        **asked,
+    }
+
+
+def outline(study: Study) -> dict[str, Any]:
+    """What tables and figures say of a study beside its scores: names, titles, settings."""
+    tasks = {study.target_task, *study.source_tasks, *(b.task for b in study.benchmarks.values())}
+    return {
+        "title": study.title,
+        "base_model": study.base_model_entry.get("title", study.base_model),
+        "tasks": {task: study.task_entries[task] for task in tasks},
+        "target_task": study.target_task,
+        "source_tasks": study.source_tasks,
+        "seeds": study.seeds,
+        "benchmarks": {name: vars(item) for name, item in study.benchmarks.items()},
+        "arms": {name: vars(item) for name, item in study.arms.items()},
+    }
+
+
+def _plain(content: Any) -> Any:
+    """Mappings and tuples of the study as JSON has them; whole floats as integers."""
+    if isinstance(content, Mapping):
+        return {key: _plain(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_plain(item) for item in content]
+    if isinstance(content, float) and content.is_integer():
+        return int(content)
+    return content

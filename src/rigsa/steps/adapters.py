@@ -1,0 +1,104 @@
+"""The two moves of every method: choose a mask, train."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from rigsa.steps.step import BASE_MODEL, MACHINE, SPEC, TASK_DATA, Step, argument, machine_of, output, read_spec
+
+
+def _select_mask(options: Namespace) -> None:
+    from rigsa.masks.job import select_mask
+    from rigsa.models.shapes import adapted_shapes
+
+    spec = read_spec(options.spec)
+
+    def gradients() -> dict[str, Any]:
+        from rigsa.training.gradients import first_batch_gradients
+
+        return first_batch_gradients(spec, options.base_model, options.task_data, machine_of(options))
+
+    select_mask(
+        spec,
+        adapted_shapes(options.base_model),
+        options.output,
+        previous_adapter=options.previous_adapter,
+        previous_mask=options.previous_mask,
+        reference_mask=options.reference_mask,
+        gradients=gradients if options.task_data else None,
+    )
+
+
+def _train(options: Namespace) -> None:
+    from rigsa.paths import CheckpointPaths
+    from rigsa.training.job import train
+
+    train(
+        read_spec(options.spec),
+        options.base_model,
+        options.task_data,
+        options.mask,
+        CheckpointPaths(options.output),
+        machine_of(options),
+    )
+
+
+STEPS = (
+    Step(
+        "select-mask",
+        "Choose which weights the next training may move.",
+        "Ranks the free weights by the spec's rule and keeps as many as its schedule says: by the\n"
+        "trained weights of the step before (RIGSA: the largest of those that kept their sign), by\n"
+        "chance, or by the gradient of the first batch. Writes one bit a weight.",
+        (
+            SPEC,
+            BASE_MODEL,
+            argument(
+                "--previous-adapter",
+                type=Path,
+                metavar="DIR",
+                help="trained adapter that the rule looks at",
+            ),
+            argument(
+                "--previous-mask", type=Path, metavar="FILE", help="the mask it was trained with"
+            ),
+            argument(
+                "--reference-mask",
+                type=Path,
+                metavar="FILE",
+                help="mask of another arm, whose density is taken",
+            ),
+            argument(
+                "--task-data", type=Path, metavar="DIR", help="for rules that need gradients"
+            ),
+            output("mask.safetensors to write"),
+            *MACHINE,
+        ),
+        _select_mask,
+    ),
+    Step(
+        "train",
+        "Train one checkpoint.",
+        "Puts the spec's adapter on the base model, trains it on the target task with the loss at\n"
+        "the answer alone, and writes adapter/, training.jsonl (a line per logging step: loss,\n"
+        "share of signs kept, density, gate, KL to the base, speed, memory) and training.json.",
+        (
+            SPEC,
+            BASE_MODEL,
+            TASK_DATA,
+            argument(
+                "--mask", type=Path, metavar="FILE", help="weights that may move; all if absent"
+            ),
+            output("checkpoint folder to write into"),
+            *MACHINE,
+            argument(
+                "--micro-batch-size",
+                type=int,
+                default=16,
+                metavar="N",
+                help="images in one pass; a batch is split into passes; default: 16",
+            ),
+        ),
+        _train,
+    ),
+)

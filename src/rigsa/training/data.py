@@ -1,0 +1,53 @@
+"""The target task as token sequences that end in the answer, with labels on the answer alone."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100
+
+
+def encode(
+    conversations: Iterable[list[dict[str, str]]], opening: str, tokenizer: PreTrainedTokenizerBase
+) -> list[dict[str, list[int]]]:
+    """Token ids and labels of conversations that end in the assistant's answer.
+
+    Args:
+        conversations: chat turns; the last one is the assistant's and begins with `opening`.
+        opening: words that are given to the model, not learnt.
+
+    The rows end in the answer, which alone is labelled: what follows it teaches nothing.
+    """
+    rows = []
+    for *turns, last in conversations:
+        prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        prompt_ids = tokenizer.encode(prompt + opening, add_special_tokens=False)
+        answer = last["content"].removeprefix(opening)
+        answer_ids = tokenizer.encode(answer, add_special_tokens=False)
+        labels = [IGNORED] * len(prompt_ids) + answer_ids
+        rows.append({"input_ids": prompt_ids + answer_ids, "labels": labels})
+    return rows
+
+
+class Collator:
+    """Rows as tensors, padded on the right where their lengths differ."""
+
+    def __init__(self, pad_token_id: int) -> None:
+        self.pad_token_id = pad_token_id
+
+    def __call__(self, rows: list[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        length = max(len(row["input_ids"]) for row in rows)
+        batch = {
+            "input_ids": _stack(rows, "input_ids", length, self.pad_token_id),
+            "labels": _stack(rows, "labels", length, IGNORED),
+        }
+        if any(len(row["input_ids"]) < length for row in rows):
+            sizes = torch.tensor([len(row["input_ids"]) for row in rows])
+            batch["attention_mask"] = (torch.arange(length) < sizes[:, None]).long()
+        return batch
+
+
+def _stack(rows: list[Mapping[str, Any]], key: str, length: int, fill: int) -> torch.Tensor:
+    return torch.tensor([row[key] + [fill] * (length - len(row[key])) for row in rows])

@@ -1,0 +1,152 @@
+# From all scores to tables, figures and one report.
+from rigsa.analysis import figures, tables
+
+EVALUATIONS = [
+    (PATHS.checkpoint(point.arm, point.seed, point.step), benchmark.name)
+    for point in STUDY.checkpoints()
+    for benchmark in STUDY.benchmarks_of(point.arm)
+]
+SAMPLES = [checkpoint.samples(benchmark) for checkpoint, benchmark in EVALUATIONS]
+TRAININGS = [
+    file
+    for point in STUDY.checkpoints()
+    if STUDY.arms[point.arm].trained
+    for file in (
+        PATHS.checkpoint(point.arm, point.seed, point.step).training,
+        PATHS.checkpoint(point.arm, point.seed, point.step).training_log,
+    )
+]
+# The checkpoint that figure 6 talks to: the last step of the first trained arm.
+CHAT_ARM = TRAINED_ARMS[0]
+CHAT_POINT = STUDY.last_checkpoint(CHAT_ARM, STUDY.seeds[0])
+CHAT_CHECKPOINT = PATHS.checkpoint(CHAT_POINT.arm, CHAT_POINT.seed, CHAT_POINT.step)
+OUTLINE = specs.canonical(specs.outline(STUDY))
+LOOK = specs.canonical(STUDY.figures)
+STUDY_FLAGS = ["--study", STUDY.name, "--results", str(PATHS.results)]
+
+
+rule collect:
+    input:
+        [checkpoint.evaluation(benchmark) for checkpoint, benchmark in EVALUATIONS],
+        SAMPLES,
+        TRAININGS,
+    output:
+        PATHS.scores,
+    log:
+        PATHS.log("collect"),
+    params:
+        outline=OUTLINE,
+        code=fingerprint("rigsa.analysis.collect"),
+        study=STUDY_FLAGS,
+    shell:
+        "rigsa collect {params.study:q} 2> {log:q}"
+
+
+rule table:
+    input:
+        scores=PATHS.scores,
+        samples=SAMPLES,
+    output:
+        [path for path in PATHS.table("{table}") if path.suffix != ".html"],
+        report(
+            [path for path in PATHS.table("{table}") if path.suffix == ".html"],
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
+    log:
+        PATHS.log("table", "{table}"),
+    wildcard_constraints:
+        table="|".join(tables.MODULES),
+    params:
+        outline=OUTLINE,
+        code=lambda wildcards: fingerprint(
+            "rigsa.analysis.tables", tables.MODULES[wildcards.table]
+        ),
+        study=STUDY_FLAGS,
+    shell:
+        "rigsa table {wildcards.table} {params.study:q} 2> {log:q}"
+
+
+rule sample_chat:
+    input:
+        CHAT_CHECKPOINT.adapter_files,
+        CHAT_CHECKPOINT.training,
+        BASE_MODEL_FILES,
+        TARGET_FILES,
+        [PATHS.task_files(task) for task in STUDY.source_tasks],
+    output:
+        PATHS.chat,
+    log:
+        PATHS.log("sample_chat"),
+    params:
+        code=fingerprint("rigsa.evaluation.sample", "rigsa.adapters.sparse_delta"),
+        base_model=BASE_MODEL,
+        checkpoint=CHAT_CHECKPOINT.folder,
+        target=TARGET_DATA,
+        sources=[PATHS.task(task) for task in STUDY.source_tasks],
+    threads: config["threads"]["evaluate"]
+    resources:
+        gpu=GPU,
+    shell:
+        "rigsa sample-chat --checkpoint {params.checkpoint:q} --base-model {params.base_model:q} "
+        "--task-data {params.target:q} --source-data {params.sources:q} --output {output:q} "
+        f"--device {DEVICE} 2> {{log:q}}"
+
+
+rule figure:
+    input:
+        scores=PATHS.scores,
+        target=TARGET_FILES,
+        chat=lambda wildcards: [PATHS.chat] if wildcards.figure == "figure6" else [],
+        base_model=lambda wildcards: BASE_MODEL_FILES if wildcards.figure == "figure5" else [],
+        samples=lambda wildcards: SAMPLES if wildcards.figure == "figure7" else [],
+    output:
+        [path for path in PATHS.figure("{figure}") if path.suffix != ".png"],
+        report(
+            [path for path in PATHS.figure("{figure}") if path.suffix == ".png"],
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+    log:
+        PATHS.log("figure", "{figure}"),
+    wildcard_constraints:
+        figure="|".join(figures.MODULES),
+    params:
+        outline=OUTLINE,
+        look=LOOK,
+        code=lambda wildcards: fingerprint(
+            "rigsa.analysis.figures", figures.MODULES[wildcards.figure]
+        ),
+        study=STUDY_FLAGS,
+    shell:
+        "rigsa figure {wildcards.figure} {params.study:q} 2> {log:q}"
+
+
+TABLE_FILES = [path for name in tables.MODULES for path in PATHS.table(name)]
+FIGURE_FILES = [path for name in figures.MODULES for path in PATHS.figure(name)]
+
+
+rule tables_and_figures:
+    localrule: True
+    input:
+        TABLE_FILES,
+        FIGURE_FILES,
+
+
+rule report:
+    localrule: True
+    input:
+        TABLE_FILES,
+        FIGURE_FILES,
+    output:
+        PATHS.report,
+    log:
+        PATHS.log("report"),
+    params:
+        config=[f"{key}={value}" for key, value in config.items() if not isinstance(value, dict)],
+    shell:
+        # Snakemake's own reporter reads what this run has finished; it takes no lock.
+        "snakemake tables_and_figures --nolock --report {output:q} "
+        "--config {params.config:q} > {log:q} 2>&1"
