@@ -1,4 +1,6 @@
 # The front door: configuration, checks, includes, and what a run makes.
+import sys
+
 from rigsa.config import check_config, resolve_device, resolve_precision
 from rigsa.errors import RigsaError
 from rigsa.study import load_study
@@ -11,7 +13,8 @@ try:
     check_config(config)
     STUDY = load_study(config["study"])
 except RigsaError as error:
-    raise WorkflowError(str(error)) from None
+    # One sentence without Snakemake's traceback, which adds nothing to it.
+    sys.exit(f"Error: {error}")
 
 
 include: "workflow/rules/common.smk"

@@ -5,23 +5,24 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from rigsa.steps import STEPS
 from rigsa.errors import RigsaError
+from rigsa.quiet import quiet
+from rigsa.steps import STEPS
 
 DESCRIPTION = """\
 Which adapter learns a task and forgets least? RIGSA and its neighbours as one study.
 
-A study runs by Snakemake (`snakemake --cores all --resources gpu=1`), which calls one step below for
-every file it needs:
+A study runs by Snakemake (`snakemake --cores all --resources gpu=1`), which calls one step below
+for every file it needs:
 
-  task-data ──┬─► train (step 0) ─► select-mask ─► train (step 1) ─► ...   one chain per arm and seed
-  base-model ─┘      └──────────────► evaluate ◄──────┘                    one per checkpoint and task
+  task-data ──┬─► train (step 0) ─► select-mask ─► train (step 1) ─► ...   a chain per arm and seed
+  base-model ─┘      └──────────────► evaluate ◄──────┘                    per checkpoint and task
                                          └─► collect ─► table, figure, report
 
 A step reads and writes only the files it is given. What it shall do is its SPEC: the slice of the
 study that concerns it, as JSON text or a file that holds it; `rigsa spec` prints any of them:
 
-  rigsa train "$(rigsa spec train --study embedded --arm rigsa --seed 0)" --base-model ... --output ...
+  rigsa train "$(rigsa spec train --study embedded --arm rigsa)" --base-model ... --output ...
 """
 
 
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
+    quiet()
     try:
         options.run(options)
     except RigsaError as error:
@@ -42,9 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=100)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="rigsa", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="rigsa", description=DESCRIPTION, formatter_class=_formatter
     )
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     for step in STEPS:
@@ -52,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
             step.name,
             help=step.help,
             description=f"{step.help}\n\n{step.description}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_formatter,
         )
         for argument in step.arguments:
             sub.add_argument(*argument.names, **argument.options)

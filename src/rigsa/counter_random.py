@@ -33,7 +33,7 @@ def bits(key: int, places: Tensor) -> Tensor:
 
 
 def uniform(key: int, places: Tensor) -> Tensor:
-    """float32 in (-1, 1) for each place: an odd multiple of 2^-23, hence never 0 and of either sign."""
+    """float32 in (-1, 1) for each place: odd multiples of 2^-23, hence never 0."""
     return ((bits(key, places) >> 40).to(torch.float32) + 0.5) * 2.0**-22 - 1.0
 
 

@@ -11,4 +11,4 @@ class Machine:
     precision: str = "float32"
     threads: int = 1
     micro_batch_size: int = 16
-    eval_batch_size: int = 64
+    eval_batch_size: int = 16

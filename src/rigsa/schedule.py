@@ -1,6 +1,7 @@
 """How density falls over the IMP steps: a keep ratio, an exact final density, or a list."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from rigsa.errors import ConfigError
@@ -26,9 +27,8 @@ def check(mask: Mapping[str, Any], iterations: int, where: str) -> None:
     """Raises ConfigError unless exactly one way is given and density never grows."""
     given = [way for way in WAYS if way in mask]
     if len(given) != 1:
-        raise ConfigError(
-            f"{where} must say exactly one of {', '.join(WAYS)}; it says {' and '.join(given) or 'none'}."
-        )
+        said = " and ".join(given) or "none"
+        raise ConfigError(f"{where} must say exactly one of {', '.join(WAYS)}; it says {said}.")
     if "densities" in mask:
         values = mask["densities"]
         if len(values) != iterations:
@@ -38,7 +38,7 @@ def check(mask: Mapping[str, Any], iterations: int, where: str) -> None:
             )
         if iterations > 1 and values[0] != 1:
             raise ConfigError(f"{where}.densities must begin with 1: the first iteration is dense.")
-        for step, (before, after) in enumerate(zip(values, values[1:], strict=False), start=1):
+        for step, (before, after) in enumerate(pairwise(values), start=1):
             if after > before:
                 raise ConfigError(
                     f"{where}.densities grows from {before} to {after} at step {step}; "

@@ -19,14 +19,14 @@ def canonical(spec: Mapping[str, Any]) -> str:
 def task_spec(study: Study, task: str) -> dict[str, Any]:
     """How the data of a task are made."""
     entry = study.task_entries[task]
-    made_by = {key: entry[key] for key in entry if key in ("generator", "source", "seed", "counts")}
+    made_by = {key: entry[key] for key in entry if key in ("generator", "images", "seed", "counts")}
     return {"task": task, **made_by}
 
 
 def base_model_spec(study: Study) -> dict[str, Any]:
     """How the base model is made; its 4-bit form is made from it on loading."""
     entry = study.base_model_entry
-    return {key: value for key, value in entry.items() if key not in ("title", "four_bit")}
+    return {key: value for key, value in entry.items() if key not in ("title", "source", "four_bit")}
 
 
 def _model_spec(study: Study, arm: str, precision: str) -> dict[str, Any]:

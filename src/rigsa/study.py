@@ -94,7 +94,7 @@ class Study:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
     def checkpoints(self, arm: str | None = None) -> list[Checkpoint]:
-        """All checkpoints in the order of the file. An untrained arm has one, for the first seed."""
+        """All checkpoints in the file's order. An untrained arm has one, for the first seed."""
         found = []
         for item in self.arms.values() if arm is None else [self.arms[arm]]:
             for seed in self.seeds if item.trained else self.seeds[:1]:
@@ -123,7 +123,7 @@ def study_names() -> list[str]:
 
 
 def load_study(name: str) -> Study:
-    """Reads and checks studies/<name>.yaml and the catalogue; raises ConfigError with one sentence."""
+    """Reads and checks studies/<name>.yaml and the catalogue; raises ConfigError."""
     path = STUDIES / f"{name}.yaml"
     if not path.is_file():
         raise ConfigError(f"config.yaml: study is {name!r}; {one_of(name, study_names())}")
@@ -198,6 +198,20 @@ def _check_tasks(study: Study, path: Path) -> None:
     for key, task in named.items():
         if task not in study.task_entries:
             raise ConfigError(f"{path}: {key} is {task!r}; {one_of(task, study.task_entries)}")
+    for kind, tasks in (("target", [study.target_task]), ("source", study.source_tasks)):
+        asked = {b.task for b in study.benchmarks.values() if b.arms is None}
+        for task in tasks:
+            if task not in asked:
+                raise ConfigError(
+                    f"{path}: no benchmark asks {kind} task {task!r} of every arm; add one to "
+                    "benchmarks."
+                )
+    for task in study.base_model_entry["tasks"]:
+        if task not in study.task_entries:
+            raise ConfigError(
+                f"{CATALOG}/base_models.yaml: {study.base_model}.tasks names {task!r}; "
+                f"{one_of(task, study.task_entries)}"
+            )
     for benchmark in study.benchmarks.values():
         for arm in benchmark.arms or ():
             if arm not in study.arms:
@@ -219,6 +233,8 @@ def _check_arm(study: Study, arm: Arm, path: Path) -> None:
             if given:
                 raise ConfigError(f"{where}.{key} needs an adapter; add {arm.name}.adapter.")
         return
+    if arm.adapter["type"] == "sparse_delta" and arm.base == "four_bit":
+        raise ConfigError(f"{where}.base is four_bit, and a sparse delta needs base: full.")
     if arm.mask is None:
         if arm.iterations > 1:
             raise ConfigError(f"{where}.iterations needs a mask rule; add {arm.name}.mask.")
@@ -235,10 +251,9 @@ def _check_arm(study: Study, arm: Arm, path: Path) -> None:
         )
     schedule.check(arm.mask, arm.iterations, f"{where}.mask")
     reference = arm.mask.get("density_of")
-    if reference is not None and (
-        reference not in study.arms or study.arms[reference].mask is None or reference == arm.name
-    ):
-        masked = [a.name for a in study.arms.values() if a.mask and a.name != arm.name]
+    # An arm that takes its density from elsewhere gives none, so that there is no circle.
+    masked = [a.name for a in study.arms.values() if a.mask and "density_of" not in a.mask]
+    if reference is not None and reference not in masked:
         raise ConfigError(
             f"{where}.mask.density_of is {reference!r}, which is no arm with a mask; "
             f"{one_of(reference, masked)}"

@@ -13,7 +13,7 @@ from rigsa.errors import ConfigError
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Reads one YAML mapping; a missing file or a syntax error is a ConfigError with line and column."""
+    """Reads one YAML mapping; a missing file or a syntax error is a ConfigError that names it."""
     try:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:

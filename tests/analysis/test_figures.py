@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from docutils.core import publish_parts
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2 import Environment, StrictUndefined
 from made_up import arm, default_arms, imp_arm, make_study
 
-from rigsa.analysis import figures, roles, scores
+from rigsa.analysis import figures, roles, scores, tables
 from rigsa.analysis.comparison import Falls
 from rigsa.analysis.figures import (
     chat,
@@ -20,6 +23,7 @@ from rigsa.analysis.figures import (
     parameters,
     prompt,
     pruning,
+    ranks,
     style,
 )
 from rigsa.analysis.figures.typeset import blocks, width, wrapped
@@ -241,3 +245,17 @@ def test_blocks_are_all_lines_and_images_are_four_alike(lines: list[str]):
 def test_an_unknown_figure_is_one_sentence(study):
     with pytest.raises(RigsaError, match="'figure9'"):
         figures.run("figure9", study, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"), [("figure", figures.MODULES), ("table", tables.MODULES)]
+)
+def test_every_result_has_a_caption(kind, names):
+    environment = Environment(undefined=StrictUndefined)
+    text = Path(f"workflow/report/{kind}.rst").read_text()
+    for name in names:
+        job = SimpleNamespace(wildcards=SimpleNamespace(**{kind: name}))
+        caption = environment.from_string(text).render(snakemake=job)
+        # Docutils raises on what it would warn of.
+        html = publish_parts(caption, writer="html", settings_overrides={"halt_level": 2})
+        assert len(html["body"]) > 40

@@ -117,6 +117,8 @@ def test_unknown_task_missing_split_and_corrupt_file_are_one_sentence(tiny, data
         evaluate(*tiny, "tiny_pika", files)
     with pytest.raises(RigsaError, match="needs a data file for its split 'train'"):
         evaluate(*tiny, "tiny_piqa", {"test": files["test"]}, fewshot=2)
+    with pytest.raises(RigsaError, match="fewshot is 40, but task tiny_piqa has only 40"):
+        evaluate(*tiny, "tiny_piqa", files, fewshot=40)
     (tmp_path / "broken.jsonl").write_text('{"goal": "x"')
     with pytest.raises(RigsaError, match=r"broken\.jsonl:1 is not valid JSON"):
         evaluate(*tiny, "tiny_piqa", {"test": str(tmp_path / "broken.jsonl")})

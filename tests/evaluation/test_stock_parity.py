@@ -6,13 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lm_eval.tasks
 import pytest
 import yaml
 
 from rigsa.evaluation.evaluate import evaluate
 from rigsa.evaluation.task import OUR_TASKS
 
-TASKS = ["textual_digits", "tiny_gsm", "tiny_piqa", "tiny_hellaswag"]
+TASKS = ["textual_digits", "tiny_gsm", "tiny_piqa", "tiny_hellaswag", "piqa"]
+FILES = {task: OUR_TASKS / f"{task}.yaml" for task in TASKS[:-1]}
+FILES["piqa"] = Path(lm_eval.tasks.__file__).parent / "piqa" / "piqa.yaml"
 FEWSHOT, LIMIT = 3, 12
 
 
@@ -21,9 +24,10 @@ def stock(tiny_folder, data_files, tmp_path_factory):
     """Samples of every task from one run of the command line; all of its settings are its own."""
     folder = tmp_path_factory.mktemp("stock")
     for task in TASKS:
-        config = {"include": str(OUR_TASKS / f"{task}.yaml"), "task": f"stock_{task}"}
+        config = {"include": str(FILES[task]), "task": f"stock_{task}"}
         # Textual Digits brings its images itself, and they must be those of our files.
         if task != "textual_digits":
+            config["dataset_path"] = "json"
             config["dataset_kwargs"] = {"data_files": data_files[task]}
         (folder / f"{task}.yaml").write_text(yaml.safe_dump(config))
     subprocess.run(

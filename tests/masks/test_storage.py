@@ -71,5 +71,5 @@ def test_a_mask_of_another_model_is_refused(mask: Mask) -> None:
     mask.check_fits(shapes, "m")
     with pytest.raises(FileError, match=r"layer\.0 is \(64, 33\) in the mask and \(64, 32\)"):
         mask.check_fits({**shapes, "layer.0": (64, 32)}, "m")
-    with pytest.raises(FileError, match="lacks 'layer.9'"):
+    with pytest.raises(FileError, match=r"lacks 'layer\.9'"):
         mask.check_fits({**shapes, "layer.9": (1, 1)}, "m")

@@ -12,14 +12,14 @@ from sklearn.linear_model import LogisticRegression
 from rigsa.errors import ConfigError
 from rigsa.tasks import generated
 
-COUNTS = {"train": 5000, "validation": 200, "test": 1000}
+COUNTS = {"train": 6000, "validation": 200, "test": 1000}
 CHOICE_TASKS = ["tiny_piqa", "tiny_hellaswag"]
 TASKS = ["tiny_gsm", *CHOICE_TASKS]
 # A change here is a change of the tasks: base models and scores are no longer comparable.
 DIGESTS = [
     ("tiny_gsm", "fa37a5bc6611"),
-    ("tiny_piqa", "232b4c5caf68"),
-    ("tiny_hellaswag", "5ff1a1f149a3"),
+    ("tiny_piqa", "309f69171ad9"),
+    ("tiny_hellaswag", "73be3799c747"),
 ]
 
 
@@ -139,7 +139,8 @@ def test_worked_answers_of_tiny_gsm_are_right(data):
         assert last == f"#### {result}"
 
 
-def test_asking_for_more_items_than_there_are_names_the_key():
+def test_asking_for_more_items_than_there_are_names_the_key(monkeypatch):
+    monkeypatch.setattr(generated, "MOST_VAIN_DRAWS", 10)
     with pytest.raises(ConfigError, match=r"tiny_hellaswag\.counts\.test is 1000000"):
         generated.generate("tiny_hellaswag", 0, {"test": 1_000_000})
     with pytest.raises(ConfigError, match="tiny_gms"):

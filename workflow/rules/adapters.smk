@@ -6,17 +6,17 @@ TARGET_FILES = PATHS.task_files(STUDY.target_task)
 def mask_inputs(wildcards):
     """Files that the arm's rule looks at, by the flag of `rigsa select-mask` that takes them."""
     arm, step = STUDY.arms[wildcards.arm], int(wildcards.step)
-    rule, files = arm.mask["rule"], {}
+    criterion, files = arm.mask["rule"], {}
     if step > 0:
         before = PATHS.checkpoint(arm.name, wildcards.seed, step - 1)
-        if rule in RULES_AFTER_TRAINING:
+        if criterion in RULES_AFTER_TRAINING:
             files["previous_adapter"] = before.adapter_files
         if arm.masked(step - 1):
             files["previous_mask"] = before.mask
     if "density_of" in arm.mask:
         last = STUDY.last_checkpoint(arm.mask["density_of"], wildcards.seed)
         files["reference_mask"] = PATHS.checkpoint(last.arm, last.seed, last.step).mask
-    if rule in RULES_WITH_GRADIENTS:
+    if criterion in RULES_WITH_GRADIENTS:
         files["task_data"] = TARGET_FILES
     return files
 

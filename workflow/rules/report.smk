@@ -6,7 +6,7 @@ EVALUATIONS = [
     for point in STUDY.checkpoints()
     for benchmark in STUDY.benchmarks_of(point.arm)
 ]
-SAMPLES = [checkpoint.samples(benchmark) for checkpoint, benchmark in EVALUATIONS]
+SAMPLES = [place.samples(benchmark) for place, benchmark in EVALUATIONS]
 TRAININGS = [
     file
     for point in STUDY.checkpoints()
@@ -27,7 +27,7 @@ STUDY_FLAGS = ["--study", STUDY.name, "--results", str(PATHS.results)]
 
 rule collect:
     input:
-        [checkpoint.evaluation(benchmark) for checkpoint, benchmark in EVALUATIONS],
+        [place.evaluation(benchmark) for place, benchmark in EVALUATIONS],
         SAMPLES,
         TRAININGS,
     output:
@@ -82,14 +82,14 @@ rule sample_chat:
     params:
         code=fingerprint("rigsa.evaluation.sample", "rigsa.adapters.sparse_delta"),
         base_model=BASE_MODEL,
-        checkpoint=CHAT_CHECKPOINT.folder,
+        arm_folder=CHAT_CHECKPOINT.folder,
         target=TARGET_DATA,
         sources=[PATHS.task(task) for task in STUDY.source_tasks],
     threads: config["threads"]["evaluate"]
     resources:
         gpu=GPU,
     shell:
-        "rigsa sample-chat --checkpoint {params.checkpoint:q} --base-model {params.base_model:q} "
+        "rigsa sample-chat --checkpoint {params.arm_folder:q} --base-model {params.base_model:q} "
         "--task-data {params.target:q} --source-data {params.sources:q} --output {output:q} "
         f"--device {DEVICE} 2> {{log:q}}"
 

@@ -23,10 +23,11 @@ def load_task(name: str, data_files: Mapping[str, str], fewshot: int, fewshot_se
     config = manager.task_index[name].cfg
     asked = config.get("test_split") or config.get("validation_split")
     shown = config.get("fewshot_split") or config.get("training_split") or asked
+    overrides: dict[str, Any] = {"num_fewshot": fewshot}
     if fewshot == 0:
-        # Then nothing is read of the training items, which may be many.
-        shown = asked
-    overrides: dict[str, Any] = {"num_fewshot": fewshot, "fewshot_split": shown}
+        # Then nothing is read of the training items, which may be many. Otherwise the key stays as
+        # it is: whether it is set decides how lm-eval draws.
+        overrides["fewshot_split"] = shown = asked
     if data_files:
         missing = sorted({asked, shown} - set(data_files))
         if missing:
@@ -40,6 +41,11 @@ def load_task(name: str, data_files: Mapping[str, str], fewshot: int, fewshot_se
     loaded = manager.load({"group": "rigsa", "task": [{"task": name, **overrides}]})
     (task,) = loaded["tasks"].values()
     task.set_fewshot_seed(fewshot_seed)
+    if fewshot and fewshot >= len(task.sampler.df):
+        raise ConfigError(
+            f"fewshot is {fewshot}, but task {name} has only "
+            f"{len(task.sampler.df)} examples to show."
+        )
     return task
 
 

@@ -48,16 +48,16 @@ def load_base(
         raise FileError(f"{folder} cannot be read as a model: {error}") from None
     if quantization is None:
         model = model.to(machine.device)
-    elif not is_four_bit(model):
-        raise RigsaError(f"{folder} was to be loaded in 4-bit, but no linear layer is 4-bit.")
+    else:
+        _keep_four_bit(model, folder)
     model.requires_grad_(False)
     model.config.use_cache = False
     return model.eval()
 
 
-def is_four_bit(model: torch.nn.Module) -> bool:
-    """Whether the model holds bitsandbytes 4-bit linear layers."""
-    return any(type(module).__name__ == "Linear4bit" for module in model.modules())
+def four_bit_layers(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """bitsandbytes' 4-bit linear layers of the model."""
+    return [module for module in model.modules() if type(module).__name__ == "Linear4bit"]
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -76,6 +76,34 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> torch.nn.Module:
             f"{folder} cannot be read as an adapter of this model ({first}); delete it, and the "
             "next run makes it again."
         ) from None
+
+
+def load_checkpoint(
+    base_model: Path,
+    adapter: Path | None,
+    machine: Machine,
+    quantization: Mapping[str, Any] | None,
+) -> torch.nn.Module:
+    """A base model to ask, with an adapter where there is one.
+
+    A full-precision base takes the adapter into its weights where the method can, which is faster;
+    a 4-bit one would lose it in rounding.
+    """
+    model = load_base(base_model, machine, quantization)
+    if adapter is None:
+        return model
+    adapted = load_adapter(model, adapter)
+    return adapted.merge_and_unload() if quantization is None else adapted
+
+
+def _keep_four_bit(model: torch.nn.Module, folder: Path) -> None:
+    layers = four_bit_layers(model)
+    if not layers:
+        raise RigsaError(f"{folder} was to be loaded in 4-bit, but no linear layer is 4-bit.")
+    for layer in layers:
+        # On some processors bitsandbytes repacks weights at the first inference and rounds their
+        # scales to bfloat16: scores would depend on the processor, and training goes on packed.
+        layer.support_avx512bf16_for_cpu = False
 
 
 def _bitsandbytes(quantization: Mapping[str, Any]) -> Any:

@@ -4,7 +4,17 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from rigsa.steps.step import BASE_MODEL, MACHINE, SPEC, TASK_DATA, Step, argument, machine_of, output, read_spec
+from rigsa.steps.step import (
+    BASE_MODEL,
+    MACHINE,
+    SPEC,
+    TASK_DATA,
+    Step,
+    argument,
+    machine_of,
+    output,
+    read_spec,
+)
 
 
 def _select_mask(options: Namespace) -> None:
@@ -16,7 +26,9 @@ def _select_mask(options: Namespace) -> None:
     def gradients() -> dict[str, Any]:
         from rigsa.training.gradients import first_batch_gradients
 
-        return first_batch_gradients(spec, options.base_model, options.task_data, machine_of(options))
+        return first_batch_gradients(
+            spec, options.base_model, options.task_data, machine_of(options)
+        )
 
     select_mask(
         spec,
@@ -48,8 +60,8 @@ STEPS = (
         "select-mask",
         "Choose which weights the next training may move.",
         "Ranks the free weights by the spec's rule and keeps as many as its schedule says: by the\n"
-        "trained weights of the step before (RIGSA: the largest of those that kept their sign), by\n"
-        "chance, or by the gradient of the first batch. Writes one bit a weight.",
+        "trained weights of the step before (RIGSA: the largest of those that kept their sign),\n"
+        "by chance, or by the gradient of the first batch. Writes one bit a weight.",
         (
             SPEC,
             BASE_MODEL,
@@ -68,9 +80,7 @@ STEPS = (
                 metavar="FILE",
                 help="mask of another arm, whose density is taken",
             ),
-            argument(
-                "--task-data", type=Path, metavar="DIR", help="for rules that need gradients"
-            ),
+            argument("--task-data", type=Path, metavar="DIR", help="for rules that need gradients"),
             output("mask.safetensors to write"),
             *MACHINE,
         ),

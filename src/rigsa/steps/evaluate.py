@@ -3,7 +3,20 @@
 from argparse import Namespace
 from pathlib import Path
 
-from rigsa.steps.step import BASE_MODEL, MACHINE, SPEC, TASK_DATA, Step, argument, machine_of, output, read_spec
+from rigsa.machine import Machine
+from rigsa.steps.step import (
+    BASE_MODEL,
+    DEVICE,
+    MACHINE,
+    PRECISION,
+    SPEC,
+    TASK_DATA,
+    Step,
+    argument,
+    machine_of,
+    output,
+    read_spec,
+)
 
 
 def _evaluate(options: Namespace) -> None:
@@ -19,12 +32,43 @@ def _evaluate(options: Namespace) -> None:
     )
 
 
+def _chat(options: Namespace) -> None:
+    from rigsa.evaluation.sample import chat_with, trained_on
+
+    base_model = options.base_model or trained_on(options.checkpoint)
+    chat_with(options.checkpoint, base_model, options.task_data, _talk_machine(options))
+
+
+def _sample_chat(options: Namespace) -> None:
+    from rigsa.evaluation.sample import write_sample_chat
+
+    write_sample_chat(
+        options.checkpoint,
+        options.base_model,
+        options.task_data,
+        options.source_data,
+        options.output,
+        _talk_machine(options),
+    )
+
+
+def _talk_machine(options: Namespace) -> Machine:
+    return Machine(device=options.device, precision=options.precision)
+
+
+CHECKPOINT = argument(
+    "--checkpoint",
+    type=Path,
+    required=True,
+    metavar="DIR",
+    help="folder with adapter/ and training.json, such as results/embedded/arms/rigsa/seed0/step4",
+)
 STEPS = (
     Step(
         "evaluate",
         "Ask a checkpoint one benchmark.",
-        "Runs lm-eval in process on the base model with the adapter, and writes the score with its\n"
-        "standard error as JSON and every sample's answer as parquet beside it.",
+        "Runs lm-eval in process on the base model with the adapter, and writes the score with\n"
+        "its standard error as JSON and every sample's answer as parquet beside it.",
         (
             SPEC,
             BASE_MODEL,
@@ -34,5 +78,51 @@ STEPS = (
             *MACHINE,
         ),
         _evaluate,
+    ),
+    Step(
+        "chat",
+        "Chat with an adapted model in the terminal.",
+        "Multi-turn; /digit N shows it a test image and lets it say which digit that is.",
+        (
+            CHECKPOINT,
+            argument(
+                "--base-model",
+                type=Path,
+                metavar="DIR",
+                help="default: the folder that the adapter was trained on",
+            ),
+            argument(
+                "--task-data",
+                type=Path,
+                default=Path("results/tasks/textual_digits"),
+                metavar="DIR",
+                help="the target task's data; default: results/tasks/textual_digits",
+            ),
+            DEVICE,
+            PRECISION,
+        ),
+        _chat,
+    ),
+    Step(
+        "sample-chat",
+        "Record the chat that figure 6 shows.",
+        "Asks the first test question of each source task, then shows the first test image.",
+        (
+            CHECKPOINT,
+            BASE_MODEL,
+            TASK_DATA,
+            argument(
+                "--source-data",
+                type=Path,
+                nargs="+",
+                required=True,
+                metavar="DIR",
+                help="folders of the source tasks",
+            ),
+            output("chat.json to write"),
+            DEVICE,
+            PRECISION,
+        ),
+        _sample_chat,
     ),
 )

@@ -72,8 +72,11 @@ THREADS = argument("--threads", type=int, default=1, metavar="N", help="CPU thre
 EVAL_BATCH_SIZE = argument(
     "--eval-batch-size",
     type=int,
-    default=64,
+    default=16,
     metavar="N",
-    help="items in one forward pass without gradients; default: 64",
+    help="items in one forward pass without gradients; default: 16",
+)
+PRECISION = argument(
+    "--precision", default="float32", choices=["float32", "bfloat16"], help="default: float32"
 )
 MACHINE = (DEVICE, THREADS, EVAL_BATCH_SIZE)

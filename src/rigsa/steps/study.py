@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from rigsa.errors import ConfigError
-from rigsa.steps.step import Step, argument
+from rigsa.steps.step import PRECISION, Step, argument
 
 STUDY = argument("--study", required=True, metavar="NAME", help="a file in studies/, without .yaml")
 JOBS = ("task-data", "base-model", "select-mask", "train", "evaluate")
@@ -62,12 +62,7 @@ STEPS = (
                 metavar="N",
                 help="IMP step, for select-mask; default: 0",
             ),
-            argument(
-                "--precision",
-                default="float32",
-                choices=["float32", "bfloat16"],
-                help="default: float32",
-            ),
+            PRECISION,
         ),
         _spec,
     ),

@@ -29,6 +29,6 @@ def _splits(spec: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
         from rigsa.tasks.generated import generate
 
         return generate(spec["generator"], spec["seed"], spec["counts"])
-    from rigsa.tasks.textual_digits import SOURCES
+    from rigsa.tasks import textual_digits
 
-    return SOURCES[spec["source"]](spec["seed"])
+    return getattr(textual_digits, spec["images"])(spec["seed"])

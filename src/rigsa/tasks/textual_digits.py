@@ -103,10 +103,6 @@ def scikit_digits(seed: int = 0) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-# Where a task's images may come from: a function from the seed to the documents of each split.
-SOURCES = {"load_digits": scikit_digits}
-
-
 def scikit_dataset(**_: Any) -> Any:
     """For textual_digits.yaml: the splits as a datasets.DatasetDict, held in memory."""
     from datasets import Dataset, DatasetDict

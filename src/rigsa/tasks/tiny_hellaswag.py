@@ -1,9 +1,10 @@
 """tiny_hellaswag: how does this person's day go on? A four-way continuation in HellaSwag's form.
 
-Each person does ten things a day, always in an own order, day after day. An item names a person and
-what was just done; of four endings, all things this person does, the one that comes first after it
-is right. Who and what must be known together, from training: all share the same things in other
-orders, and a routine has no first or last thing, so every ending is right one time in four.
+Each person does thirteen things a day, always in an own order, day after day. An item names a
+person and what was just done; of four endings, all things this person does, the one that comes
+first after it is right. Who and what must be known together, from training: all share the same
+things in other orders, and a routine has no first or last thing, so every ending is right one time
+in four.
 """
 
 import random
@@ -25,8 +26,9 @@ THINGS_TO_DO = (
 
 CONNECTORS = ("Next,", "After that,", "Then", "Now", "Soon", "A little later,")
 
-# More things to do a day, or more persons, fill the model's memory further.
-THINGS_A_DAY = 10
+# More things to do a day, or more persons, fill the model's memory further; and with more things,
+# what comes second or third is oftener right, so that the first is preferred by less.
+THINGS_A_DAY = 13
 
 
 def _routines() -> dict[str, list[str]]:

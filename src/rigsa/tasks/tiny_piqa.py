@@ -1,18 +1,21 @@
 """tiny_piqa: which of two everyday things suits a purpose? Physical commonsense in PIQA's form.
 
 Every thing has a grade from 0 to 9 in each of eight properties. A purpose wants much or little of
-one of them: right is a thing that is among the best for it, wrong one that is clearly worse. The
-choices are not in the question, so the grades must be known from training. Each pair is asked about
-twice, for a purpose of the one and for a purpose of the other: everything is right exactly as often
-as it is wrong, and only thing and purpose together tell, which a bag of words cannot see.
+one of them: right is a thing that is good for it, wrong one that is clearly worse. The choices are
+not in the question, so the grades must be known from training. Each pair is asked about twice, for
+a purpose of the one and for a purpose of the other: everything is right exactly as often as it is
+wrong, and only thing and purpose together tell, which a bag of words cannot see.
 """
 
 import random
 
 # Right is a thing of at least this grade (counted from the wanted end) ...
-BEST_GRADE = 7
-# ... and wrong one that is this much worse. A smaller gap makes harder questions.
-SMALLEST_GAP = 3
+GOOD_GRADE = 5
+# ... and wrong one that is this much worse, so it may well be right beside a still worse one.
+SMALLEST_GAP = 2
+# How much rarer a right thing is for each grade below 9. Nearer to 1, good and better things are as
+# often right, the model's preference for the better is slighter, and it is lost sooner.
+RARER_A_GRADE = 0.5
 
 # For each property: purposes for which much of it is good, purposes for which little of it is.
 PURPOSES = {
@@ -68,6 +71,7 @@ THINGS = {
     "vase": "56562017", "watch": "26193104",
 }  # fmt: skip
 
+NAMES = list(THINGS)
 # (which property, whether much of it is wanted)
 WANTS = [(which, much) for which in range(len(PURPOSES)) for much in (1, 0)]
 
@@ -75,30 +79,36 @@ WANTS = [(which, much) for which in range(len(PURPOSES)) for much in (1, 0)]
 def generate(rng: random.Random) -> list[dict]:
     """Two items on one pair of things: a purpose that the one suits, and one for the other."""
     while True:
-        one, other = rng.sample(list(THINGS), 2)
-        wants = [want for want in WANTS if _suits(one, other, want)]
-        others = [want for want in WANTS if _suits(other, one, want)]
-        if wants and others:
-            return [
-                _item(rng, rng.choice(wants), one, other),
-                _item(rng, rng.choice(others), other, one),
-            ]
+        one, other = rng.sample(NAMES, 2)
+        want, other_want = rng.choice(WANTS), rng.choice(WANTS)
+        if (
+            _suits(one, other, want)
+            and _suits(other, one, other_want)
+            and rng.random() < _how_often(one, want) * _how_often(other, other_want)
+        ):
+            return [_item(rng, want, one, other), _item(rng, other_want, other, one)]
+
+
+def _grade(thing: str, want: tuple[int, int]) -> int:
+    which, much = want
+    grade = int(THINGS[thing][which])
+    return grade if much else 9 - grade
 
 
 def _suits(thing: str, other: str, want: tuple[int, int]) -> bool:
-    """Whether the thing is among the best for what is wanted, and the other clearly is not."""
-    which, direction = want
-    grade, other_grade = (
-        int(THINGS[name][which]) if direction else 9 - int(THINGS[name][which])
-        for name in (thing, other)
-    )
-    return grade >= BEST_GRADE and grade - other_grade >= SMALLEST_GAP
+    """Whether the thing is good for what is wanted, and the other clearly less so."""
+    grade = _grade(thing, want)
+    return grade >= GOOD_GRADE and grade - _grade(other, want) >= SMALLEST_GAP
+
+
+def _how_often(thing: str, want: tuple[int, int]) -> float:
+    return RARER_A_GRADE ** (9 - _grade(thing, want))
 
 
 def _item(rng: random.Random, want: tuple[int, int], right: str, wrong: str) -> dict:
-    which, direction = want
+    which, much_wanted = want
     much, little = list(PURPOSES.values())[which]
-    purpose = rng.choice(much if direction else little)
+    purpose = rng.choice(much if much_wanted else little)
     label = rng.randrange(2)
     first, second = (right, wrong) if label == 0 else (wrong, right)
     return {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PrinterCallback
 
 from rigsa.adapters.build import build_adapter, linear_shapes
 from rigsa.files import read_jsonl, whole_folder, write_json, write_jsonl
@@ -71,6 +72,7 @@ def train(
             callbacks=[log],
             decay_gate=training.get("decay_gate", True),
         )
+        trainer.remove_callback(PrinterCallback)  # The log says the same, and when it will end.
         trainer.train()
     with whole_folder(checkpoint.adapter) as partial:
         adapted.save_pretrained(partial)

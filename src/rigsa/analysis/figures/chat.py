@@ -37,7 +37,7 @@ class Line:
 
 
 def draw(study: Study, paths: ResultPaths) -> Figure:
-    return draw_chat(study, read_turns(paths.figure("chat")[0].with_suffix(".json")))
+    return draw_chat(study, read_turns(paths.chat))
 
 
 def read_turns(path: Path) -> list[dict[str, str]]:

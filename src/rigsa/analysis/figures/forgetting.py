@@ -51,7 +51,7 @@ def draw(study: Study, paths: ResultPaths) -> Figure:
     _draw_front(axes, pareto_front(everything))
     entries = [(curve.arm.name, curve.title, len(points) > 1) for curve, points, _ in found]
     others = [("Base", Line2D([], [], **BASE)), ("Pareto front", Line2D([], [], **FRONT))]
-    panels.legend(figure, looks, entries, chance=False, others=others)
+    panels.legend(figure, looks, entries, others=others)
     return figure
 
 

@@ -28,6 +28,7 @@ class Panel:
     points: list[Estimate] = field(default_factory=list)
     bands: list[tuple[Arm, Estimate]] = field(default_factory=list)
     chance: float | None = None
+    chance_shown: bool = False
 
     def plot(
         self, x: Sequence[float], scores: Sequence[Estimate], look: style.Look, line: bool
@@ -73,6 +74,7 @@ class Panel:
         elif self.chance is not None:
             values.append(100 * self.chance)
             self.axes.axhline(100 * self.chance, **CHANCE)
+            self.chance_shown = True
         below.sort(reverse=True)
         self._range(values, [f"{title} {value:.3g} %" for value, title in below])
 
@@ -127,7 +129,7 @@ def legend(
     entries: Sequence[tuple[str, str, bool]],
     bases: Sequence[Arm] = (),
     *,
-    chance: bool = True,
+    chance: bool = False,
     others: Sequence[tuple[str, Line2D]] = (),
 ) -> None:
     """Above the figure. `entries` are arm name, title and whether its points are joined."""

@@ -38,7 +38,7 @@ def draw(study: Study, paths: ResultPaths) -> Figure:
     panel.axes.set_ylabel(f"{roles.benchmark_title(study, target)}: correct answers (%)")
     panel.finish(looks)
     entries = [(curve.arm.name, curve.title, len(curve.points) > 1) for curve in drawn]
-    panels.legend(figure, looks, entries, chance=False)
+    panels.legend(figure, looks, entries)
     return figure
 
 

@@ -41,7 +41,8 @@ def draw(study: Study, paths: ResultPaths) -> Figure:
         panel.axes.set_xlabel(_axis(measured, pruned, last))
     entries = [(arm.name, arm.title, True) for arm in pruned]
     entries += [(arm.name, arm.title, False) for arm, _ in matched]
-    panels.legend(figure, looks, entries, bases)
+    chance = any(panel.chance_shown for panel in grid)
+    panels.legend(figure, looks, entries, bases, chance=chance)
     return figure
 
 

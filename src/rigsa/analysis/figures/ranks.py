@@ -39,5 +39,6 @@ def draw(study: Study, paths: ResultPaths) -> Figure:
     for panel in grid[-2:]:
         panel.axes.set_xlabel("Rank (log scale)")
     entries = [(item.arms[0].name, item.title, True) for item in series]
-    panels.legend(figure, looks, entries, bases)
+    chance = any(panel.chance_shown for panel in grid)
+    panels.legend(figure, looks, entries, bases, chance=chance)
     return figure

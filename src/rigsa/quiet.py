@@ -1,0 +1,17 @@
+"""Logs without what libraries say about themselves: only what a user of this program can use."""
+
+import logging
+import os
+import warnings
+
+
+def quiet() -> None:
+    """Errors of the libraries are still shown. Call it before they are imported."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for library in ("bitsandbytes", "transformers", "datasets", "lm_eval", "accelerate", "httpx"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    for category in (FutureWarning, DeprecationWarning, UserWarning):
+        warnings.filterwarnings("ignore", category=category)
