@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from docutils.core import publish_parts
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment, StrictUndefined
 from made_up import arm, default_arms, imp_arm, make_study
@@ -93,6 +93,7 @@ def finished(points: list[Estimate], base: float, chance: float) -> panels.Panel
 
 
 @settings(deadline=None, max_examples=30)
+@example([1.0, 0.5625], 0.125, 0)
 @given(shares, st.floats(0, 1), st.sampled_from([0, 0.1, 0.5]))
 def test_every_point_is_inside_and_the_base_never_lost(values, base, chance):
     panel = finished([Estimate(value, 0.02) for value in values], base, chance)

@@ -36,13 +36,14 @@ class _AfterPeft(importlib.abc.MetaPathFinder):
     ) -> importlib.machinery.ModuleSpec | None:
         if name != "peft":
             return None
-        sys.meta_path.remove(self)
         spec = importlib.machinery.PathFinder.find_spec(name, path)
         if spec is None or spec.loader is None:
             return None
         execute = spec.loader.exec_module
 
         def execute_and_register(module: ModuleType) -> None:
+            # Not before: libraries ask for the spec only to learn whether PEFT is installed.
+            sys.meta_path.remove(self)
             execute(module)
             _import_methods()
 

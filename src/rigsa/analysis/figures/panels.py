@@ -57,37 +57,35 @@ class Panel:
         values = [100 * p.value + s * 100 * (p.error or 0) for p in self.points for s in (-1, 1)]
         if not values:
             return
-        values += [100 * score.value for _, score in self.bands if 100 * score.value > max(values)]
-        low = min(values) - max(max(values) - min(values), SMALLEST_SPAN)
-        below = []
-        for arm, score in self.bands:
-            value, error = 100 * score.value, 100 * (score.error or 0)
-            if value < low:
-                below.append((value, arm.title))
-                continue
-            color = looks[arm.name].color
+        behind = [(100 * s.value, 100 * (s.error or 0), arm) for arm, s in self.bands]
+        if self.chance is not None:
+            behind.append((100 * self.chance, 0.0, None))
+        behind.sort(key=lambda item: -item[0])
+        values += [value for value, _, arm in behind if arm is not None and value > max(values)]
+        reach = min(values) - max(max(values) - min(values), SMALLEST_SPAN)
+        # The strip for the names of what is left out may reach what was left out.
+        while behind and behind[0][0] >= min(reach, limits(values, strip=True)[0]):
+            value, error, arm = behind.pop(0)
             values += [value - error, value + error]
-            self.axes.axhspan(value - error, value + error, color=color, alpha=0.18, linewidth=0)
-            self.axes.axhline(value, color=color, linewidth=0.9)
-        if self.chance is not None and 100 * self.chance < low:
-            below.append((100 * self.chance, "chance"))
-        elif self.chance is not None:
-            values.append(100 * self.chance)
-            self.axes.axhline(100 * self.chance, **CHANCE)
+            self._draw(value, error, arm, looks)
+        self._range(values, [f"{a.title if a else 'chance'} {v:.3g} %" for v, _, a in behind])
+
+    def _draw(
+        self, value: float, error: float, arm: Arm | None, looks: dict[str, style.Look]
+    ) -> None:
+        if arm is None:
+            self.axes.axhline(value, **CHANCE)
             self.chance_shown = True
-        below.sort(reverse=True)
-        self._range(values, [f"{title} {value:.3g} %" for value, title in below])
+            return
+        color = looks[arm.name].color
+        self.axes.axhspan(value - error, value + error, color=color, alpha=0.18, linewidth=0)
+        self.axes.axhline(value, color=color, linewidth=0.9)
 
     def _range(self, values: Sequence[float], below: Sequence[str]) -> None:
-        lowest, highest = min(values), max(values)
-        missing = max(SMALLEST_SPAN - (highest - lowest), 0) / 2
-        margin = 0.07 * max(highest - lowest, SMALLEST_SPAN)
-        # Beyond 0 and 100 only as far as a marker needs.
-        top = min(highest + missing + margin, max(100, highest) + margin / 2)
-        bottom = max(lowest - missing - margin, min(0, lowest) - margin / 2)
+        bottom, top = limits(values)
         ticks = MaxNLocator(nbins=7, steps=[1, 2, 5, 10]).tick_values(bottom, top)
         self.axes.set_yticks([tick for tick in ticks if max(bottom, 0) <= tick <= min(top, 100)])
-        self.axes.set_ylim(bottom - (0.13 * (top - bottom) if below else 0), top)
+        self.axes.set_ylim(limits(values, strip=bool(below)))
         if below:
             self.axes.text(
                 0.015,
@@ -98,6 +96,17 @@ class Panel:
                 color="#555555",
                 va="bottom",
             )
+
+
+def limits(values: Sequence[float], *, strip: bool = False) -> tuple[float, float]:
+    """Range of an axis in percent that holds `values`, with a strip for a note below if wanted."""
+    lowest, highest = min(values), max(values)
+    missing = max(SMALLEST_SPAN - (highest - lowest), 0) / 2
+    margin = 0.07 * max(highest - lowest, SMALLEST_SPAN)
+    # Beyond 0 and 100 only as far as a marker needs.
+    top = min(highest + missing + margin, max(100, highest) + margin / 2)
+    bottom = max(lowest - missing - margin, min(0, lowest) - margin / 2)
+    return bottom - (0.13 * (top - bottom) if strip else 0), top
 
 
 def grid(study: Study, scores: Scores, bases: Sequence[Arm]) -> tuple[Figure, list[Panel]]:

@@ -2,7 +2,6 @@
 
 from importlib import import_module
 
-from rigsa.analysis.tables.render import render
 from rigsa.errors import RigsaError
 from rigsa.files import write_text
 from rigsa.paths import ResultPaths
@@ -24,6 +23,9 @@ def run(name: str, study: Study, paths: ResultPaths) -> None:
     """Makes one table, from scores.csv and where needed the samples, in every format."""
     if name not in MODULES:
         raise RigsaError(f"There is no table {name!r}; {one_of(name, MODULES)}")
+    # Not above: Snakemake reads MODULES on every call, and need not load numpy for it.
+    from rigsa.analysis.tables.render import render
+
     table = import_module(MODULES[name]).make(study, paths)
     for path in paths.table(name):
         write_text(path, render(table, path.suffix))
