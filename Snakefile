@@ -30,10 +30,12 @@ report: "workflow/report/workflow.rst"
 
 rule all:
     default_target: True
-    localrule: True
     input:
         PATHS.report,
+    localrule: True
 
 
 onsuccess:
-    shell("rigsa summary --study {STUDY.name:q} --results {PATHS.results:q}")
+    # A run for a single file may end before there is anything to sum up.
+    if PATHS.report.is_file():
+        shell("rigsa summary --study {STUDY.name:q} --results {PATHS.results:q}")

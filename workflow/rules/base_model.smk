@@ -11,6 +11,8 @@ rule base_model:
         BASE_MODEL_FILES,
     log:
         PATHS.log("base_model", STUDY.base_model),
+    conda:
+        ENVIRONMENT
     threads: config["threads"]["base_model"]
     params:
         spec=specs.canonical(specs.base_model_spec(STUDY)),

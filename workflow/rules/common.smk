@@ -1,12 +1,10 @@
 # Names that the rules share: file names, specs as text, machine settings as flags.
-import json
 from pathlib import Path
 
 from rigsa import specs
 from rigsa.fingerprint import fingerprint
 from rigsa.paths import ResultPaths
-from rigsa.study import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS, Checkpoint
-
+from rigsa.study import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS
 
 PATHS = ResultPaths(Path(config["results"]), STUDY.name)
 DEVICE = resolve_device(config, STUDY)
@@ -14,6 +12,10 @@ PRECISION = resolve_precision(config, STUDY)
 # A `gpu` resource is a number that Snakemake counts; jobs on the CPU need none.
 GPU = int(DEVICE == "cuda")
 ANY = PATHS.checkpoint("{arm}", "{seed}", "{step}")
+# With `--software-deployment-method conda` jobs run in this environment, made from environment.yml.
+ENVIRONMENT = "rigsa"
+TARGET_DATA = PATHS.task(STUDY.target_task)
+TARGET_FILES = PATHS.task_files(STUDY.target_task)
 TRAINED_ARMS = [arm.name for arm in STUDY.arms.values() if arm.trained]
 
 
@@ -30,6 +32,43 @@ def checkpoint_of(wildcards):
 
 
 def machine_flags(threads):
-    return (
-        f"--device {DEVICE} --threads {threads} --eval-batch-size {config['eval_batch_size']}"
-    )
+    return f"--device {DEVICE} --threads {threads} --eval-batch-size {config['eval_batch_size']}"
+
+
+def mask_inputs(wildcards):
+    """Files that the arm's rule looks at, by the flag of `rigsa select-mask` that takes them."""
+    arm, step = STUDY.arms[wildcards.arm], int(wildcards.step)
+    criterion, files = arm.mask["rule"], {}
+    if step > 0:
+        before = PATHS.checkpoint(arm.name, wildcards.seed, step - 1)
+        if criterion in RULES_AFTER_TRAINING:
+            files["previous_adapter"] = before.adapter_files
+        if arm.masked(step - 1):
+            files["previous_mask"] = before.mask
+    if "density_of" in arm.mask:
+        last = STUDY.last_checkpoint(arm.mask["density_of"], wildcards.seed)
+        files["reference_mask"] = PATHS.checkpoint(last.arm, last.seed, last.step).mask
+    if criterion in RULES_WITH_GRADIENTS:
+        files["task_data"] = TARGET_FILES
+    return files
+
+
+def mask_flags(wildcards):
+    """The same as flags; a folder is named by its folder, not by its files."""
+    flags = []
+    for name, files in mask_inputs(wildcards).items():
+        place = files[0].parent if isinstance(files, list) else files
+        flags += [f"--{name.replace('_', '-')}", str(place)]
+    return flags
+
+
+def train_inputs(wildcards):
+    masked = STUDY.arms[wildcards.arm].masked(int(wildcards.step))
+    return {"mask": checkpoint_of(wildcards).mask} if masked else {}
+
+
+def evaluation_inputs(wildcards):
+    files = {"task_data": PATHS.task_files(STUDY.benchmarks[wildcards.benchmark].task)}
+    if STUDY.arms[wildcards.arm].trained:
+        files["adapter"] = checkpoint_of(wildcards).adapter_files
+    return files

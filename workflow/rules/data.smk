@@ -4,6 +4,8 @@ rule task_data:
         PATHS.task_files("{task}"),
     log:
         PATHS.log("task_data", "{task}"),
+    conda:
+        ENVIRONMENT
     params:
         spec=lambda wildcards: specs.canonical(specs.task_spec(STUDY, wildcards.task)),
         code=fingerprint("rigsa.tasks.job"),

@@ -1,9 +1,4 @@
 # One job per checkpoint and benchmark, through lm-eval.
-def evaluation_inputs(wildcards):
-    files = {"task_data": PATHS.task_files(STUDY.benchmarks[wildcards.benchmark].task)}
-    if STUDY.arms[wildcards.arm].trained:
-        files["adapter"] = checkpoint_of(wildcards).adapter_files
-    return files
 
 
 rule evaluate:
@@ -11,10 +6,15 @@ rule evaluate:
         unpack(evaluation_inputs),
         base_model=BASE_MODEL_FILES,
     output:
-        ANY.evaluation("{benchmark}"),
-        ANY.samples("{benchmark}"),
+        scores=ANY.evaluation("{benchmark}"),
+        samples=ANY.samples("{benchmark}"),
     log:
         PATHS.log("evaluate", "{arm}", "seed{seed}", "step{step}", "{benchmark}"),
+    conda:
+        ENVIRONMENT
+    threads: config["threads"]["evaluate"]
+    resources:
+        gpu=GPU,
     params:
         spec=lambda wildcards: specs.canonical(
             specs.evaluation_spec(
@@ -23,16 +23,15 @@ rule evaluate:
         ),
         code=fingerprint("rigsa.evaluation.job", "rigsa.adapters.sparse_delta"),
         base_model=BASE_MODEL,
-        task_data=lambda wildcards: PATHS.task(STUDY.benchmarks[wildcards.benchmark].task),
+        task_data=lambda wildcards: PATHS.task(
+            STUDY.benchmarks[wildcards.benchmark].task
+        ),
         adapter=lambda wildcards: (
             ["--adapter", str(checkpoint_of(wildcards).adapter)]
             if STUDY.arms[wildcards.arm].trained
             else []
         ),
-    threads: config["threads"]["evaluate"]
-    resources:
-        gpu=GPU,
     shell:
         "rigsa evaluate {params.spec:q} --base-model {params.base_model:q} "
-        "--task-data {params.task_data:q} {params.adapter:q} --output {output[0]:q} "
+        "--task-data {params.task_data:q} {params.adapter:q} --output {output.scores:q} "
         f"{machine_flags('{threads}')} 2> {{log:q}}"

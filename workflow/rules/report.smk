@@ -34,6 +34,8 @@ rule collect:
         PATHS.scores,
     log:
         PATHS.log("collect"),
+    conda:
+        ENVIRONMENT
     params:
         outline=OUTLINE,
         code=fingerprint("rigsa.analysis.collect"),
@@ -58,6 +60,8 @@ rule table:
         PATHS.log("table", "{table}"),
     wildcard_constraints:
         table="|".join(tables.MODULES),
+    conda:
+        ENVIRONMENT
     params:
         outline=OUTLINE,
         code=lambda wildcards: fingerprint(
@@ -79,15 +83,17 @@ rule sample_chat:
         PATHS.chat,
     log:
         PATHS.log("sample_chat"),
+    conda:
+        ENVIRONMENT
+    threads: config["threads"]["evaluate"]
+    resources:
+        gpu=GPU,
     params:
         code=fingerprint("rigsa.evaluation.sample", "rigsa.adapters.sparse_delta"),
         base_model=BASE_MODEL,
         arm_folder=CHAT_CHECKPOINT.folder,
         target=TARGET_DATA,
         sources=[PATHS.task(task) for task in STUDY.source_tasks],
-    threads: config["threads"]["evaluate"]
-    resources:
-        gpu=GPU,
     shell:
         "rigsa sample-chat --checkpoint {params.arm_folder:q} --base-model {params.base_model:q} "
         "--task-data {params.target:q} --source-data {params.sources:q} --output {output:q} "
@@ -99,7 +105,9 @@ rule figure:
         scores=PATHS.scores,
         target=TARGET_FILES,
         chat=lambda wildcards: [PATHS.chat] if wildcards.figure == "figure6" else [],
-        base_model=lambda wildcards: BASE_MODEL_FILES if wildcards.figure == "figure5" else [],
+        base_model=lambda wildcards: (
+            BASE_MODEL_FILES if wildcards.figure == "figure5" else []
+        ),
         samples=lambda wildcards: SAMPLES if wildcards.figure == "figure7" else [],
     output:
         [path for path in PATHS.figure("{figure}") if path.suffix != ".png"],
@@ -113,6 +121,8 @@ rule figure:
         PATHS.log("figure", "{figure}"),
     wildcard_constraints:
         figure="|".join(figures.MODULES),
+    conda:
+        ENVIRONMENT
     params:
         outline=OUTLINE,
         look=LOOK,
@@ -129,14 +139,13 @@ FIGURE_FILES = [path for name in figures.MODULES for path in PATHS.figure(name)]
 
 
 rule tables_and_figures:
-    localrule: True
     input:
         TABLE_FILES,
         FIGURE_FILES,
+    localrule: True
 
 
 rule report:
-    localrule: True
     input:
         TABLE_FILES,
         FIGURE_FILES,
@@ -144,8 +153,15 @@ rule report:
         PATHS.report,
     log:
         PATHS.log("report"),
+    localrule: True
+    conda:
+        ENVIRONMENT
     params:
-        config=[f"{key}={value}" for key, value in config.items() if not isinstance(value, dict)],
+        config=[
+            f"{key}={value}"
+            for key, value in config.items()
+            if not isinstance(value, dict)
+        ],
     shell:
         # Snakemake's own reporter reads what this run has finished; it takes no lock.
         "snakemake tables_and_figures --nolock --report {output:q} "

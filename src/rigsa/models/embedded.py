@@ -57,8 +57,10 @@ def train_base_model(
 def _model(architecture: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     # What follows from the width, as in SmolLM2, is not a setting.
     width, heads = architecture["hidden_size"], architecture["num_attention_heads"]
+    given = {key: value for key, value in architecture.items() if key != "rope_theta"}
     config = LlamaConfig(
-        **architecture,
+        **given,
+        rope_parameters={"rope_type": "default", "rope_theta": architecture["rope_theta"]},
         intermediate_size=4 * width,
         num_key_value_heads=heads,
         head_dim=width // heads,
