@@ -21,10 +21,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     partial = Path(name)
     try:
         yield partial
-        _sync(partial)
-        # mkstemp makes files private; results are for everybody who may read the folder.
-        partial.chmod(0o666 & ~_umask())
-        partial.replace(path)
+        _publish(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -38,8 +35,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         yield partial
         path.mkdir(exist_ok=True)
         for file in sorted(partial.iterdir()):
-            _sync(file)
-            file.replace(path / file.name)
+            _publish(file, path / file.name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -87,12 +83,16 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+def _publish(partial: Path, path: Path) -> None:
+    """Gives a finished file its name. It survives a power loss only once it is on the disk."""
+    handle = os.open(partial, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+    # Temporary files are private; results are for everybody who may read the folder.
+    partial.chmod(0o666 & ~_umask())
+    partial.replace(path)
 
 
 def _umask() -> int:

@@ -26,7 +26,9 @@ def task_spec(study: Study, task: str) -> dict[str, Any]:
 def base_model_spec(study: Study) -> dict[str, Any]:
     """How the base model is made; its 4-bit form is made from it on loading."""
     entry = study.base_model_entry
-    return {key: value for key, value in entry.items() if key not in ("title", "source", "four_bit")}
+    return {
+        key: value for key, value in entry.items() if key not in ("title", "source", "four_bit")
+    }
 
 
 def _model_spec(study: Study, arm: str, precision: str) -> dict[str, Any]:

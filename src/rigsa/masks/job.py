@@ -9,8 +9,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from rigsa import counter_random
-from rigsa.initial_values import initial_values
 from rigsa.errors import FileError
+from rigsa.initial_values import initial_values
 from rigsa.masks.criteria import CRITERIA
 from rigsa.masks.select import counts_for_density, counts_for_keep, keep_highest
 from rigsa.masks.storage import Mask, load_mask, save_mask
@@ -35,7 +35,7 @@ def select_mask(
         shapes: (out_features, in_features) of the adapted modules, in the model's order.
         previous_adapter: folder of the trained adapter that the rule looks at.
         previous_mask: the mask that adapter was trained with; None where it was dense.
-        reference_mask: the mask whose density is taken, where the spec has neither keep nor density.
+        reference_mask: the mask whose density is taken, where the spec gives none.
         gradients: gives dL/dW by module, for rules that rank by it.
     """
     free = _free(shapes, previous_mask)

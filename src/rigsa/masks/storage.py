@@ -63,10 +63,11 @@ class Mask:
             )
             raise FileError(f"{source}: the mask does not fit its model: it {what}.")
         for name, shape in shapes.items():
-            if tuple(self.matrices[name].shape) != tuple(shape):
+            found = tuple(self.matrices[name].shape)
+            if found != tuple(shape):
                 raise FileError(
-                    f"{source}: the mask does not fit its model: {name} is "
-                    f"{tuple(self.matrices[name].shape)} in the mask and {tuple(shape)} in the model."
+                    f"{source}: the mask does not fit its model: {name} is {found} in the mask and "
+                    f"{tuple(shape)} in the model."
                 )
 
 

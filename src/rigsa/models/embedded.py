@@ -1,10 +1,7 @@
 """Trains the embedded base model from scratch: SmolLM2's shape, the source tasks' knowledge."""
 
-import json
 import logging
-import os
 import random
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +16,7 @@ from transformers import (
     get_linear_schedule_with_warmup,
 )
 
+from rigsa.files import whole_folder, write_json
 from rigsa.models.tokenizer import TURN_START, build_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -181,10 +179,7 @@ def _save(
     totals: Mapping[str, Any],
     output: Path,
 ) -> None:
-    beside = output.with_name(output.name + ".partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    model.save_pretrained(beside)
-    tokenizer.save_pretrained(beside)
-    (beside / "training.json").write_text(json.dumps(totals, indent=2) + "\n")
-    shutil.rmtree(output, ignore_errors=True)
-    os.replace(beside, output)
+    with whole_folder(output) as partial:
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        write_json(partial / "training.json", totals)

@@ -85,11 +85,11 @@ class SparseDeltaLayer(nn.Module, BaseTunerLayer):
         )
 
     def places_of(self, adapter_name: str) -> torch.Tensor | None:
-        return self.places[adapter_name] if adapter_name in self.places else None
+        # BufferDict has no get().
+        return self.places[adapter_name] if adapter_name in self.places else None  # noqa: SIM401
 
     def gate_of(self, adapter_name: str) -> torch.Tensor | None:
-        gates = self.sparse_delta_gate
-        return gates[adapter_name] if adapter_name in gates else None
+        return self.sparse_delta_gate.get(adapter_name)
 
     def parts(
         self, adapter_name: str

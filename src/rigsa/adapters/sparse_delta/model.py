@@ -1,7 +1,7 @@
 """Puts sparse deltas on a model's linear layers, and reads them back from a saved adapter."""
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from peft.tuners.tuners_utils import BaseTuner
@@ -16,7 +16,7 @@ class SparseDeltaModel(BaseTuner):
 
     prefix: str = "sparse_delta_"
     tuner_layer_cls = SparseDeltaLayer
-    target_module_mapping: dict[str, Any] = {}
+    target_module_mapping: ClassVar[dict[str, Any]] = {}
 
     def _create_and_replace(
         self,
@@ -33,7 +33,7 @@ class SparseDeltaModel(BaseTuner):
             if type(target) is not nn.Linear:
                 raise ValueError(
                     f"{current_key} is a {type(target).__name__}; a sparse delta goes only on "
-                    "torch.nn.Linear, so choose other target_modules or a base that is not quantised."
+                    "torch.nn.Linear; choose other target_modules or a base that is not quantised."
                 )
             layer = SparseDeltaLayer(target, current_key)
             self._replace_module(parent, target_name, layer, target)
