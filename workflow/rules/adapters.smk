@@ -11,6 +11,8 @@ rule select_mask:
         PATHS.log("select_mask", "{arm}", "seed{seed}", "step{step}"),
     conda:
         ENVIRONMENT
+    # The chain of an IMP arm is the longest path: its jobs go before evaluations.
+    priority: 20
     threads: config["threads"]["train"]
     params:
         spec=lambda wildcards: specs.canonical(
@@ -45,6 +47,7 @@ rule train:
         arm="|".join(TRAINED_ARMS),
     conda:
         ENVIRONMENT
+    priority: 10
     threads: config["threads"]["train"]
     resources:
         gpu=GPU,
