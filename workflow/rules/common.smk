@@ -12,8 +12,8 @@ PRECISION = resolve_precision(config, STUDY)
 # A `gpu` resource is a number that Snakemake counts; jobs on the CPU need none.
 GPU = int(DEVICE == "cuda")
 ANY = PATHS.checkpoint("{arm}", "{seed}", "{step}")
-# With `--software-deployment-method conda` jobs run in this environment, made from environment.yml.
-ENVIRONMENT = "rigsa"
+# What the rules run in: documented by this file; jobs use the environment that Snakemake runs in.
+ENVIRONMENT = "../../environment.yml"
 TARGET_DATA = PATHS.task(STUDY.target_task)
 TARGET_FILES = PATHS.task_files(STUDY.target_task)
 TRAINED_ARMS = [arm.name for arm in STUDY.arms.values() if arm.trained]
