@@ -25,6 +25,7 @@ TRAINING = {
     "gate": "gate",
     "kl_to_base": "kl_to_base",
     "validation_accuracy": "validation_accuracy",
+    "validation_loss": "validation_loss",
     "loss": "loss",
     "steps": "steps",
     "training_seconds": "seconds",

@@ -59,7 +59,8 @@ def train(
     probe = Probe(adapted, _batches(validation_rows[:PROBE_ITEMS], collate, machine))
     training = spec["training"]
     tokens = sum(len(row["input_ids"]) for row in train_rows) / len(train_rows)
-    log = TrainingLog(probe, tokens * training["batch_size"])
+    name = "/".join(checkpoint.folder.parts[-3:])  # arm, seed and step
+    log = TrainingLog(name, probe, tokens * training["batch_size"])
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         trainer = AnswerTrainer(

@@ -16,11 +16,15 @@ class TrainingLog(TrainerCallback):
     """Collects `rows` of training.jsonl while the Trainer runs.
 
     Args:
+        name: which training this is, for the progress lines.
         probe: measures the model on held-out items.
         tokens_per_step: to give speed in tokens a second.
     """
 
-    def __init__(self, probe: Callable[[], dict[str, float]], tokens_per_step: float) -> None:
+    def __init__(
+        self, name: str, probe: Callable[[], dict[str, float]], tokens_per_step: float
+    ) -> None:
+        self.name = name
         self.probe = probe
         self.tokens_per_step = tokens_per_step
         self.rows: list[dict[str, Any]] = []
@@ -58,7 +62,8 @@ class TrainingLog(TrainerCallback):
         self.rows.append(row)
         left = self.seconds / state.global_step * (state.max_steps - state.global_step)
         logger.info(
-            "step %d/%d, loss %.4f, validation accuracy %.1f %%, %.0f tokens/s, %.0f s left",
+            "%s: step %d of %d, loss %.4f, validation accuracy %.1f %%, %.0f tokens/s, %.0f s left",
+            self.name,
             state.global_step,
             state.max_steps,
             row["loss"],
@@ -73,22 +78,16 @@ def layer_statistics(model: torch.nn.Module) -> dict[str, Any]:
 
     Any layer with `training_statistics()` takes part; each statistic is a number or None.
     """
-    layers = {
-        getattr(module, "module_name", name): module.training_statistics()
-        for name, module in model.named_modules()
-        if hasattr(module, "training_statistics")
-    }
-    sizes = {
-        getattr(module, "module_name", name): module.in_features * module.out_features
-        for name, module in model.named_modules()
-        if hasattr(module, "training_statistics")
-    }
+    layers, sizes = {}, {}
+    for name, module in model.named_modules():
+        if hasattr(module, "training_statistics"):
+            name = getattr(module, "module_name", name)
+            layers[name] = module.training_statistics()
+            sizes[name] = module.in_features * module.out_features
+    free = {name: sizes[name] * layers[name]["density"] for name in layers}
     return {
         "density": _mean(layers, "density", sizes),
-        # Over free weights, so a matrix counts by how many of them it has.
-        "sign_kept": _mean(
-            layers, "sign_kept", {n: sizes[n] * layers[n]["density"] for n in layers}
-        ),
+        "sign_kept": _mean(layers, "sign_kept", free),
         "gate": _mean(layers, "gate", dict.fromkeys(layers, 1), absolute=True),
         "layers": layers,
     }
