@@ -28,7 +28,7 @@ def test_the_first_iteration_of_imp_is_dense_and_a_random_mask_is_there_at_once(
 
 
 def test_four_prunings_keep_43_percent_each(study) -> None:
-    """methods.md, section 1: 3.46 % after four rounds of 0.431."""
+    """3.46 % after four rounds of 0.431."""
     densities = [study.density("rigsa", step) for step in range(5)]
     assert densities[0] == 1
     assert densities[-1] == pytest.approx(0.0346)

@@ -37,3 +37,8 @@ def initial_values(
     draw = counter_random.uniform if init == "uniform" else counter_random.normal
     scale = 1.0 / math.sqrt(shape[1]) if scale is None else scale
     return (draw(key, places.to(device)) * scale).reshape(wanted)
+
+
+def same_sign(initial: torch.Tensor, final: torch.Tensor) -> torch.Tensor:
+    """Bool, where the sign of the final value is still that of the initial one."""
+    return torch.sign(final) == torch.sign(initial)

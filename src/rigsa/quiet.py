@@ -4,6 +4,17 @@ import logging
 import os
 import warnings
 
+LIBRARIES = (
+    "accelerate",
+    "bitsandbytes",
+    "datasets",
+    "fontTools",
+    "httpx",
+    "lm_eval",
+    "matplotlib",
+    "transformers",
+)
+
 
 def quiet() -> None:
     """Errors of the libraries are still shown. Call it before they are imported."""
@@ -11,7 +22,7 @@ def quiet() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    for library in ("bitsandbytes", "transformers", "datasets", "lm_eval", "accelerate", "httpx"):
+    for library in LIBRARIES:
         logging.getLogger(library).setLevel(logging.ERROR)
     for category in (FutureWarning, DeprecationWarning, UserWarning):
         warnings.filterwarnings("ignore", category=category)

@@ -28,7 +28,7 @@ def test_standard_error_is_that_of_the_sample():
 
 
 def test_standard_error_of_gsm8k():
-    # methods.md, section 6: 1.1 points near 20 %, 1.4 near 44 %, of 1,319 items.
+    # 1.1 points near 20 %, 1.4 near 44 %, of 1,319 items.
     assert round(100 * standard_error(0.199, 1319), 1) == 1.1
     assert round(100 * standard_error(0.437, 1319), 1) == 1.4
 

@@ -125,7 +125,7 @@ def test_summary_of_several_seeds_says_so(collected):
 
 
 def test_needed_share_of_signs():
-    # methods.md, section 1: 0.539 with four prunings, 0.638 with five.
+    # 0.539 with four prunings, 0.638 with five.
     assert signs.needed(0.0346, 4, 0.8) == pytest.approx(0.539, abs=5e-4)
     assert signs.needed(0.0346, 5, 0.8) == pytest.approx(0.638, abs=5e-4)
 

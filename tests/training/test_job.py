@@ -129,7 +129,7 @@ def test_a_mask_of_another_model_is_refused(small_study, tmp_path) -> None:
 def test_gradients_of_the_first_batch(small_study, micro_batch: int) -> None:
     """Those of ΔW in W0 + α·ΔW, which are α times those of the plain weights."""
     base, task = small_study
-    spec = {**SPEC, "adapter": {**SPEC["adapter"], "gate_init": 1e-3}, "batch_size": 8}
+    spec = {**SPEC, "batch_size": 8}
     machine = Machine(micro_batch_size=micro_batch)
     found = first_batch_gradients(spec, base, task, machine)
     model = load_base(base, Machine()).requires_grad_(True)
@@ -140,5 +140,5 @@ def test_gradients_of_the_first_batch(small_study, micro_batch: int) -> None:
     model(**Collator(0)([rows[i] for i in order])).loss.backward()
     assert set(found) == set(linear_shapes(model))
     for name, gradient in found.items():
-        plain = 1e-3 * model.get_submodule(name).weight.grad
-        torch.testing.assert_close(gradient, plain, rtol=0.05, atol=1e-7)
+        plain = 1e-6 * model.get_submodule(name).weight.grad
+        assert (gradient - plain).norm() < 1e-3 * plain.norm()

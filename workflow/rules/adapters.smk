@@ -9,10 +9,10 @@ rule select_mask:
         ANY.mask,
     log:
         PATHS.log("select_mask", "{arm}", "seed{seed}", "step{step}"),
-    conda:
-        ENVIRONMENT
     # The chain of an IMP arm is the longest path: its jobs go before evaluations.
     priority: 20
+    conda:
+        ENVIRONMENT
     threads: config["threads"]["train"]
     params:
         spec=lambda wildcards: specs.canonical(
@@ -24,7 +24,7 @@ rule select_mask:
                 PRECISION,
             )
         ),
-        code=fingerprint("rigsa.masks.job", "rigsa.models.shapes"),
+        code=lambda wildcards: mask_code(wildcards.arm),
         base_model=BASE_MODEL,
         files=mask_flags,
     shell:
@@ -45,9 +45,9 @@ rule train:
         PATHS.log("train", "{arm}", "seed{seed}", "step{step}"),
     wildcard_constraints:
         arm="|".join(TRAINED_ARMS),
+    priority: 10
     conda:
         ENVIRONMENT
-    priority: 10
     threads: config["threads"]["train"]
     resources:
         gpu=GPU,
@@ -55,7 +55,7 @@ rule train:
         spec=lambda wildcards: specs.canonical(
             specs.training_spec(STUDY, wildcards.arm, int(wildcards.seed), PRECISION)
         ),
-        code=fingerprint("rigsa.training.job", "rigsa.adapters.sparse_delta"),
+        code=lambda wildcards: adapter_code("rigsa.training.job", wildcards.arm),
         base_model=BASE_MODEL,
         task_data=TARGET_DATA,
         mask=lambda wildcards: [

@@ -2,6 +2,7 @@
 from pathlib import Path
 
 from rigsa import specs
+from rigsa.adapters.registration import METHOD_MODULES
 from rigsa.fingerprint import fingerprint
 from rigsa.paths import ResultPaths
 from rigsa.study import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS
@@ -33,6 +34,22 @@ def checkpoint_of(wildcards):
 
 def machine_flags(threads):
     return f"--device {DEVICE} --threads {threads} --eval-batch-size {config['eval_batch_size']}"
+
+
+def adapter_code(step, arm):
+    """Fingerprint of a step that runs with the arm's adapter."""
+    kind = (STUDY.arms[arm].adapter or {}).get("type")
+    return fingerprint(
+        step, *([METHOD_MODULES[kind]] if kind in METHOD_MODULES else [])
+    )
+
+
+def mask_code(arm):
+    """Fingerprint of choosing the arm's masks."""
+    modules = ["rigsa.masks.job", "rigsa.models.shapes"]
+    if STUDY.arms[arm].mask["rule"] in RULES_WITH_GRADIENTS:
+        return adapter_code("rigsa.training.gradients", arm) + fingerprint(*modules)
+    return fingerprint(*modules)
 
 
 def mask_inputs(wildcards):

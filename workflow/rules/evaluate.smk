@@ -21,7 +21,7 @@ rule evaluate:
                 STUDY, wildcards.arm, STUDY.benchmarks[wildcards.benchmark], PRECISION
             )
         ),
-        code=fingerprint("rigsa.evaluation.job", "rigsa.adapters.sparse_delta"),
+        code=lambda wildcards: adapter_code("rigsa.evaluation.job", wildcards.arm),
         base_model=BASE_MODEL,
         task_data=lambda wildcards: PATHS.task(
             STUDY.benchmarks[wildcards.benchmark].task

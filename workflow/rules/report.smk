@@ -89,7 +89,7 @@ rule sample_chat:
     resources:
         gpu=GPU,
     params:
-        code=fingerprint("rigsa.evaluation.sample", "rigsa.adapters.sparse_delta"),
+        code=adapter_code("rigsa.evaluation.sample", CHAT_ARM),
         base_model=BASE_MODEL,
         arm_folder=CHAT_CHECKPOINT.folder,
         target=TARGET_DATA,

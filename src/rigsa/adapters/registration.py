@@ -12,7 +12,8 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-METHOD_MODULES = ("rigsa.adapters.sparse_delta",)
+# Where the method of each adapter type of our own is; PEFT has the others.
+METHOD_MODULES = {"sparse_delta": "rigsa.adapters.sparse_delta"}
 
 
 def register_methods() -> None:
@@ -24,7 +25,7 @@ def register_methods() -> None:
 
 
 def _import_methods() -> None:
-    for name in METHOD_MODULES:
+    for name in METHOD_MODULES.values():
         importlib.import_module(name)
 
 

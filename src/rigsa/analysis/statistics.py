@@ -19,8 +19,8 @@ class Estimate:
 def standard_error(score: float, items: int) -> float:
     """Standard error of a mean of `items` answers that are right or wrong.
 
-    √(p(1−p)/(n−1)), as lm-eval has it: 1.1 points for 20 % on GSM8k's 1,319 items, 1.4 for 44 %
-    (methods.md, section 6). It is 0 at 0 and 100 %, where it says too little.
+    √(p(1−p)/(n−1)), as lm-eval has it: 1.1 points for 20 % on GSM8k's 1,319 items, 1.4 for 44 %.
+    It is 0 at 0 and 100 %, where it says too little.
     """
     return float(np.sqrt(max(score * (1 - score), 0) / (items - 1))) if items > 1 else 0.0
 
@@ -31,7 +31,7 @@ def combine(scores: Sequence[float], errors: Sequence[float]) -> Estimate:
     All seeds answer the same items, so the error of the choice of items does not shrink with
     more seeds, while that of the choice of seeds does: error² = var(seeds)/k + mean(errors²). The
     second term holds a little of the first (seeds differ item by item), so this errs on the wide
-    side, by √(1 + 1/k) at most. (methods.md, section 6, point 3.)
+    side, by √(1 + 1/k) at most.
     """
     values, within = np.asarray(scores, float), np.asarray(errors, float)
     if len(values) == 1:
@@ -46,7 +46,7 @@ def bootstrap_interval(
     """Percentile interval of the mean of paired differences, shape (seeds, items).
 
     Hierarchical where there are several seeds: seeds and items are both drawn with replacement
-    (methods.md, section 6, points 1 and 3). Items with the same differences are interchangeable,
+    (Saravanan et al. 2020). Items with the same differences are interchangeable,
     so a draw of n items is one multinomial draw over the few distinct ones: the same
     distribution as drawing indices, without n numbers a draw.
     """

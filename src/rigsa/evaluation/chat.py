@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 Turn = dict[str, str]
 
 LONGEST_REPLY = 200
+LONGEST_SHOWN = 60  # in figure 6; a model that forgot how to end a turn would fill the page
 HELP = """\
 Write to the model, or:
   /digit N   show it test image N and let it say which digit that is
@@ -76,7 +77,8 @@ def sample_chat(
     turns: list[Turn] = []
     for question in questions:
         turns.append({"role": "user", "content": question})
-        turns.append({"role": "assistant", "content": reply(model, tokenizer, turns).strip()})
+        said = reply(model, tokenizer, turns, longest=LONGEST_SHOWN).strip()
+        turns.append({"role": "assistant", "content": said})
     return turns + read_digit(model, tokenizer, turns, digit_doc)
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
+from rigsa.initial_values import same_sign
+
 Tensor = torch.Tensor
 
 
@@ -20,11 +22,6 @@ class Criterion:
     score: Callable[[Tensor, Tensor, Tensor | None], Tensor]
     eligible: Callable[[Tensor, Tensor], Tensor] | None = None
     needs_gradient: bool = False
-
-
-def same_sign(initial: Tensor, final: Tensor) -> Tensor:
-    """Where the sign of the final value is still that of the initial one."""
-    return torch.sign(final) == torch.sign(initial)
 
 
 def _different_sign(initial: Tensor, final: Tensor) -> Tensor:

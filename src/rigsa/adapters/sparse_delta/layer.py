@@ -10,8 +10,7 @@ from torch import nn
 
 from rigsa.adapters.sparse_delta.config import SparseDeltaConfig
 from rigsa.adapters.sparse_delta.function import SparseDeltaLinear, effective_weight
-from rigsa.initial_values import initial_values
-from rigsa.masks.criteria import same_sign
+from rigsa.initial_values import initial_values, same_sign
 from rigsa.masks.storage import pack, unpack
 
 

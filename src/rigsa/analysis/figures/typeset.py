@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 SANS = FontProperties(family="DejaVu Sans")
 MONO = FontProperties(family="DejaVu Sans Mono")
@@ -14,11 +14,17 @@ LINE = 1.25  # of the font size
 IMAGE_ROW = re.compile(r"\d{4,}$")
 
 
+@cache
+def _advance(character: str, font: str) -> float:
+    """In units of the font size."""
+    face = get_font(findfont(font))
+    face.set_size(100, 72)
+    return face.load_char(ord(character)).linearHoriAdvance / 65536 / 100
+
+
 def width(text: str, size: float, font: FontProperties = SANS) -> float:
-    """In points."""
-    if not text.strip():
-        return len(text) * size * 0.32
-    return float(TextPath((0, 0), text, size=size, prop=font).get_extents().width)
+    """In points; a sum over characters, so that long texts take no longer than they are."""
+    return size * sum(_advance(character, font.get_name()) for character in text)
 
 
 def wrapped(text: str, size: float, most: float) -> list[str]:
@@ -33,13 +39,22 @@ def wrapped(text: str, size: float, most: float) -> list[str]:
                 continue
             if line:
                 lines.append(line)
-            while width(word, size) > most:
-                cut = next(n for n in range(len(word) - 1, 0, -1) if width(word[:n], size) <= most)
-                lines.append(word[:cut])
-                word = word[cut:]
-            line = word
+            *full, line = _broken(word, size, most)
+            lines += full
         lines.append(line)
     return lines
+
+
+def _broken(word: str, size: float, most: float) -> list[str]:
+    """The word in parts of at most `most` points, of one character at least."""
+    parts, part, taken = [], "", 0.0
+    for character in word:
+        wide = width(character, size)
+        if part and taken + wide > most:
+            parts.append(part)
+            part, taken = "", 0.0
+        part, taken = part + character, taken + wide
+    return [*parts, part]
 
 
 def blocks(text: str) -> Iterable[tuple[bool, list[str]]]:

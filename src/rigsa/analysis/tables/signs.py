@@ -24,7 +24,7 @@ COLUMNS = (
 def needed(density: float, prunings: int, keep: float) -> float:
     """Share p of signs kept at which keeping `keep` of them, `prunings` times, ends at `density`.
 
-    One pruning leaves keep·p of the free weights (methods.md, section 1): (keep·p)^n = density.
+    One pruning leaves keep·p of the free weights: (keep·p)^n = density.
     """
     return density ** (1 / prunings) / keep
 
