@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_up import make_study, write_results
 
 from rigsa.analysis import collect
 from rigsa.paths import ResultPaths
 from rigsa.study import Study
+from tests.analysis.made_up import make_study, write_results
 
 Collected = tuple[Study, ResultPaths]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas
 import pytest
-from made_up import arm, make_study, write_results
 
 from rigsa.analysis import collect, scores
 from rigsa.errors import FileError
 from rigsa.paths import ResultPaths
 from rigsa.study import Study
+from tests.analysis.made_up import arm, make_study, write_results
 
 FIRST = ("pruned", 0, 1)
 

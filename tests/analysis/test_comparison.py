@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas
 import pytest
-from made_up import arm, lora_arm, make_study, write_results, write_samples
 
 from rigsa.analysis.comparison import Falls, read_samples
 from rigsa.errors import FileError
+from tests.analysis.made_up import arm, lora_arm, make_study, write_results, write_samples
 
 
 def answers(right: int, items: int = 20) -> np.ndarray:

@@ -10,7 +10,6 @@ from docutils.core import publish_parts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment, StrictUndefined
-from made_up import arm, default_arms, imp_arm, make_study
 
 from rigsa.analysis import figures, roles, scores, tables
 from rigsa.analysis.comparison import Falls
@@ -29,6 +28,7 @@ from rigsa.analysis.figures import (
 from rigsa.analysis.figures.typeset import blocks, width, wrapped
 from rigsa.analysis.statistics import Estimate
 from rigsa.errors import FileError, RigsaError
+from tests.analysis.made_up import arm, default_arms, imp_arm, make_study
 
 SCORES = ("figure2", "figure3", "figure4", "figure7")
 IMAGE = "0042\n0900\n1234\n0000\n"
@@ -260,3 +260,12 @@ def test_every_result_has_a_caption(kind, names):
         # Docutils raises on what it would warn of.
         html = publish_parts(caption, writer="html", settings_overrides={"halt_level": 2})
         assert len(html["body"]) > 40
+
+
+def test_a_word_without_end_is_broken_within_the_width() -> None:
+    """A model that forgot how to end a turn writes one; it must not take minutes to set."""
+    text = "left " + "#" * 5000
+    lines = wrapped(text, 6.5, 200.0)
+    assert "".join(lines) == text.replace(" ", "")
+    assert max(width(line, 6.5) for line in lines) <= 200.0
+    assert min(width(line, 6.5) for line in lines[1:-1]) > 190.0

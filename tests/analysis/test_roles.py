@@ -1,11 +1,11 @@
 """Parts are told from properties; no name matters."""
 
 import pytest
-from made_up import arm, default_arms, imp_arm, lora_arm, make_study, sparse_arm
 
 from rigsa.analysis import roles
 from rigsa.errors import ConfigError
 from rigsa.study import Benchmark
+from tests.analysis.made_up import arm, default_arms, imp_arm, lora_arm, make_study, sparse_arm
 
 
 def test_parts_of_the_papers_study(study):

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import arm, imp_arm, lora_arm, write_evaluation
 
 from rigsa.analysis import collect, reference, tables
 from rigsa.analysis.comparison import Fall
@@ -18,6 +17,7 @@ from rigsa.analysis.tables.latex import latex_escape
 from rigsa.analysis.tables.render import markdown_escape, render
 from rigsa.analysis.text import percent, show_share
 from rigsa.errors import RigsaError
+from tests.analysis.made_up import arm, imp_arm, lora_arm, write_evaluation
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -6,10 +6,10 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import arm, default_arms, imp_arm, make_study
 
 from rigsa.analysis import tables, terminal
 from rigsa.errors import FileError
+from tests.analysis.made_up import arm, default_arms, imp_arm, make_study
 
 
 def test_it_fits_and_has_every_arm(collected):
