@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from rigsa.tasks.textual_digits import ANSWER_OPENING, QUESTION
+
 END_OF_TEXT, TURN_START, TURN_END, PADDING = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -43,8 +45,10 @@ def build_tokenizer(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    # The words that the chat template and every answer prefix add are not in the texts themselves.
-    tokenizer.train_from_iterator([*texts, *["user", "assistant", "system"] * 100], trainer)
+    # A tokenizer knows words that its model has yet to learn: those of the chat template, and of the
+    # question that comes with an image, which would else be spelt in as many tokens as a row of it.
+    words = ["user", "assistant", "system", QUESTION, ANSWER_OPENING] * 100
+    tokenizer.train_from_iterator([*texts, *words], trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=TURN_START,
