@@ -45,8 +45,8 @@ def build_tokenizer(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    # A tokenizer knows words that its model has yet to learn: those of the chat template, and of the
-    # question that comes with an image, which would else be spelt in as many tokens as a row of it.
+    # A tokenizer knows words that its model has yet to learn: those of the chat template, and of
+    # the question that comes with an image, which would else be spelt in two rows' tokens.
     words = ["user", "assistant", "system", QUESTION, ANSWER_OPENING] * 100
     tokenizer.train_from_iterator([*texts, *words], trainer)
     return PreTrainedTokenizerFast(
