@@ -73,13 +73,16 @@ def sample_chat(
     questions: Sequence[str],
     digit_doc: Mapping[str, Any],
 ) -> list[Turn]:
-    """The turns of figure 6: questions with the model's replies, and at last an image it reads."""
+    """The turns of figure 6: questions with the model's replies, and at last an image it reads.
+
+    Each is asked in a chat of its own, as in the benchmarks: what came before would be an example.
+    """
     turns: list[Turn] = []
     for question in questions:
-        turns.append({"role": "user", "content": question})
-        said = reply(model, tokenizer, turns, longest=LONGEST_SHOWN).strip()
-        turns.append({"role": "assistant", "content": said})
-    return turns + read_digit(model, tokenizer, turns, digit_doc)
+        asked = {"role": "user", "content": question}
+        said = reply(model, tokenizer, [asked], longest=LONGEST_SHOWN).strip()
+        turns += [asked, {"role": "assistant", "content": said}]
+    return turns + read_digit(model, tokenizer, [], digit_doc)
 
 
 def chat(
