@@ -14,7 +14,7 @@ import yaml
 
 from tests.conftest import ROOT
 
-PARTS = ("Snakefile", "config.yaml", "studies", "workflow", "profiles")
+PARTS = ("Snakefile", "config.yaml", "environment.yml", "studies", "workflow", "profiles")
 
 
 class Project:
