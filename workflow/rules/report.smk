@@ -16,8 +16,8 @@ TRAININGS = [
         PATHS.checkpoint(point.arm, point.seed, point.step).training_log,
     )
 ]
-# The checkpoint that figure 6 talks to: the last step of the first trained arm.
-CHAT_ARM = TRAINED_ARMS[0]
+# The checkpoint that figure 6 talks to: the last step of the arm with most of them.
+CHAT_ARM = min(TRAINED_ARMS, key=lambda arm: (-STUDY.arms[arm].iterations, arm))
 CHAT_POINT = STUDY.last_checkpoint(CHAT_ARM, STUDY.seeds[0])
 CHAT_CHECKPOINT = PATHS.checkpoint(CHAT_POINT.arm, CHAT_POINT.seed, CHAT_POINT.step)
 OUTLINE = specs.canonical(specs.outline(STUDY))
