@@ -9,6 +9,7 @@ from torch import nn
 
 from rigsa.adapters.sparse_delta.config import SparseDeltaConfig
 from rigsa.adapters.sparse_delta.layer import SparseDeltaLayer
+from rigsa.masks.storage import pack_places
 
 
 class SparseDeltaModel(BaseTuner):
@@ -60,6 +61,25 @@ class SparseDeltaModel(BaseTuner):
         return nn.Parameter(torch.full((1,), config.gate_init, device=device))
 
     @classmethod
+    def _get_adapter_state_dict(
+        cls,
+        model: nn.Module,
+        config: SparseDeltaConfig,
+        adapter_name: str,
+        state_dict: dict[str, torch.Tensor],
+        unwanted_adapter_names: list[str],
+    ) -> dict[str, torch.Tensor]:
+        """What is saved: values, gates, and masks as one bit a weight."""
+        saved = super()._get_adapter_state_dict(
+            model, config, adapter_name, state_dict, unwanted_adapter_names
+        )
+        for name, layer in model.named_modules():
+            if isinstance(layer, SparseDeltaLayer) and adapter_name in layer.places:
+                bits = pack_places(layer.places[adapter_name], layer.shape)
+                saved[f"{name}.sparse_delta_mask.{adapter_name}"] = bits
+        return saved
+
+    @classmethod
     def _remap_adapter_state_dict_for_load(
         cls,
         model: nn.Module,
@@ -68,9 +88,10 @@ class SparseDeltaModel(BaseTuner):
         state_dict: dict[str, torch.Tensor],
     ) -> dict[str, torch.Tensor]:
         """Gives each layer the mask of the saved adapter first, so that its values have a place."""
+        state_dict = dict(state_dict)
         for name, layer in model.named_modules():
             if isinstance(layer, SparseDeltaLayer):
-                layer.set_bits(adapter_name, state_dict.get(f"{name}.sparse_delta_mask"))
+                layer.set_bits(adapter_name, state_dict.pop(f"{name}.sparse_delta_mask", None))
         return super()._remap_adapter_state_dict_for_load(model, config, adapter_name, state_dict)
 
 
