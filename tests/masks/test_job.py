@@ -7,7 +7,7 @@ from rigsa.adapters.build import build_adapter, linear_shapes
 from rigsa.errors import FileError
 from rigsa.initial_values import initial_values
 from rigsa.masks.job import select_mask
-from rigsa.masks.storage import load_mask
+from rigsa.masks.storage import Mask, load_mask
 from tests.conftest import make_llama
 
 SHAPES = linear_shapes(make_llama())
@@ -19,6 +19,11 @@ SPEC = {
     "density": None,
     "seed": 7,
 }
+
+
+def _select(spec, output, **files) -> Mask:
+    select_mask(spec, SHAPES, output, **files)
+    return load_mask(output)
 
 
 def _train(folder, mask=None) -> dict[str, torch.Tensor]:
@@ -38,9 +43,8 @@ def _train(folder, mask=None) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("density", [0.5, 0.0346])
 def test_every_density_is_exact_and_signs_come_first(density: float, tmp_path) -> None:
     finals = _train(tmp_path / "adapter")
-    mask = select_mask(
+    mask = _select(
         {**SPEC, "density": density},
-        SHAPES,
         tmp_path / "mask",
         previous_adapter=tmp_path / "adapter",
     )
@@ -50,13 +54,13 @@ def test_every_density_is_exact_and_signs_come_first(density: float, tmp_path) -
         left_out = same & ~mask[name]
         assert same[mask[name]].all()
         assert finals[name][mask[name]].abs().min() >= finals[name][left_out].abs().max()
-    assert load_mask(tmp_path / "mask").density == mask.density
+    assert mask.density == pytest.approx(density, abs=1e-3)
 
 
 def test_where_too_few_signs_stayed_others_fill_up(tmp_path) -> None:
     _train(tmp_path / "adapter")
-    mask = select_mask(
-        {**SPEC, "density": 0.95}, SHAPES, tmp_path / "mask", previous_adapter=tmp_path / "adapter"
+    mask = _select(
+        {**SPEC, "density": 0.95}, tmp_path / "mask", previous_adapter=tmp_path / "adapter"
     )
     assert mask.kept == sum(round(0.95 * shape.numel()) for shape in SHAPES.values())
     assert mask.provenance["filled_up"] > 0
@@ -65,13 +69,12 @@ def test_where_too_few_signs_stayed_others_fill_up(tmp_path) -> None:
 
 def test_pruned_weights_stay_pruned_and_keep_counts_survivors(tmp_path) -> None:
     _train(tmp_path / "adapter0")
-    first = select_mask(
-        {**SPEC, "density": 0.4}, SHAPES, tmp_path / "mask1", previous_adapter=tmp_path / "adapter0"
+    first = _select(
+        {**SPEC, "density": 0.4}, tmp_path / "mask1", previous_adapter=tmp_path / "adapter0"
     )
     _train(tmp_path / "adapter1", first)
-    second = select_mask(
+    second = _select(
         {**SPEC, "keep": 0.8},
-        SHAPES,
         tmp_path / "mask2",
         previous_adapter=tmp_path / "adapter1",
         previous_mask=tmp_path / "mask1",
@@ -85,20 +88,18 @@ def test_pruned_weights_stay_pruned_and_keep_counts_survivors(tmp_path) -> None:
 
 def test_random_masks_take_the_density_of_another_arm(tmp_path) -> None:
     _train(tmp_path / "adapter")
-    reference = select_mask(
+    reference = _select(
         {**SPEC, "density": 0.1, "scope": "global"},
-        SHAPES,
         tmp_path / "reference",
         previous_adapter=tmp_path / "adapter",
     )
     spec = {**SPEC, "rule": "random"}
-    uniform = select_mask(
-        {**spec, "scope": "global"}, SHAPES, tmp_path / "a", reference_mask=tmp_path / "reference"
+    uniform = _select(
+        {**spec, "scope": "global"}, tmp_path / "a", reference_mask=tmp_path / "reference"
     )
-    matched = select_mask(spec, SHAPES, tmp_path / "b", reference_mask=tmp_path / "reference")
-    other = select_mask(
+    matched = _select(spec, tmp_path / "b", reference_mask=tmp_path / "reference")
+    other = _select(
         {**spec, "scope": "global", "seed": 8},
-        SHAPES,
         tmp_path / "c",
         reference_mask=tmp_path / "reference",
     )
@@ -115,9 +116,8 @@ def test_random_masks_take_the_density_of_another_arm(tmp_path) -> None:
 def test_gradient_rules_rank_by_the_gradient(rule: str, tmp_path) -> None:
     generator = torch.Generator().manual_seed(0)
     gradients = {name: torch.randn(shape, generator=generator) for name, shape in SHAPES.items()}
-    mask = select_mask(
+    mask = _select(
         {**SPEC, "rule": rule, "density": 0.05},
-        SHAPES,
         tmp_path / "mask",
         gradients=lambda: gradients,
     )
@@ -130,13 +130,13 @@ def test_gradient_rules_rank_by_the_gradient(rule: str, tmp_path) -> None:
 
 def test_an_adapter_that_does_not_fit_its_mask_is_named(tmp_path) -> None:
     _train(tmp_path / "adapter0")
-    mask = select_mask(
-        {**SPEC, "density": 0.4}, SHAPES, tmp_path / "mask1", previous_adapter=tmp_path / "adapter0"
+    mask = _select(
+        {**SPEC, "density": 0.4}, tmp_path / "mask1", previous_adapter=tmp_path / "adapter0"
     )
     _train(tmp_path / "adapter1", mask)
     spec = {**SPEC, "density": 0.1}
     with pytest.raises(FileError, match="does not fit its mask"):
-        select_mask(spec, SHAPES, tmp_path / "m", previous_adapter=tmp_path / "adapter1")
+        _select(spec, tmp_path / "m", previous_adapter=tmp_path / "adapter1")
     (tmp_path / "adapter1" / "adapter_model.safetensors").write_bytes(b"nonsense")
     with pytest.raises(FileError, match="cannot be read"):
-        select_mask(spec, SHAPES, tmp_path / "m", previous_adapter=tmp_path / "adapter1")
+        _select(spec, tmp_path / "m", previous_adapter=tmp_path / "adapter1")

@@ -1,12 +1,15 @@
 """Masks against a plain reference implementation, on any sizes and values."""
 
+from unittest import mock
+
 import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rigsa.masks import select
 from rigsa.masks.criteria import CRITERIA
-from rigsa.masks.select import counts_for_density, counts_for_keep, keep_highest
+from rigsa.masks.select import Candidates, keep_highest
 
 VALUES = st.integers(-4, 4).map(lambda n: n / 2)
 
@@ -35,71 +38,50 @@ def _reference(scores, free, eligible, count):
     return kept
 
 
-def _flat(matrices: dict[str, torch.Tensor]) -> list[float]:
-    return [value for matrix in matrices.values() for value in matrix.reshape(-1).tolist()]
-
-
 @settings(deadline=None)
-@given(_matrices(3), st.floats(0, 1))
-def test_each_matrix_is_ranked_by_itself(sets, share: float) -> None:
-    scores, free, eligible = sets
-    free = {n: m > -1 for n, m in free.items()}
-    eligible = {n: free[n] & (m > 0) for n, m in eligible.items()}
-    counts = {n: round(share * m.numel()) for n, m in scores.items()}
-    masks = keep_highest(scores, free, eligible, counts)
-    for name in scores:
-        wanted = _reference(
-            scores[name].reshape(-1).tolist(),
-            free[name].reshape(-1).tolist(),
-            eligible[name].reshape(-1).tolist(),
-            counts[name],
-        )
-        assert masks[name].shape == scores[name].shape
-        assert (masks[name].reshape(-1).numpy() == wanted).all()
+@given(_matrices(3), st.floats(0, 1), st.booleans(), st.integers(1, 4))
+def test_the_highest_are_kept_eligible_ones_first(sets, share, all_eligible, block) -> None:
+    """Matrices ranked together, in blocks of any size; a matrix by itself is the case of one."""
+    scores, free, eligible = ([m.reshape(-1) for m in matrices.values()] for matrices in sets)
+    free = [m > -1 for m in free]
+    eligible = [f & (all_eligible | (m > 0)) for f, m in zip(free, eligible, strict=True)]
+    count = round(share * sum(len(m) for m in scores))
 
+    def candidates():
+        for score, among, first in zip(scores, free, eligible, strict=True):
+            yield Candidates(score[among], None if all_eligible else first[among])
 
-@settings(deadline=None)
-@given(_matrices(3), st.floats(0, 1))
-def test_all_matrices_are_ranked_together(sets, share: float) -> None:
-    scores, free, eligible = sets
-    free = {n: m > -1 for n, m in free.items()}
-    eligible = {n: free[n] & (m > 0) for n, m in eligible.items()}
-    count = round(share * sum(m.numel() for m in scores.values()))
-    masks = keep_highest(scores, free, eligible, count)
-    assert (
-        np.array(_flat(masks)) == _reference(*map(_flat, (scores, free, eligible)), count)
-    ).all()
-
-
-@settings(deadline=None)
-@given(_matrices(2), st.floats(0.01, 1))
-def test_keep_is_a_share_of_the_eligible_weights(sets, keep: float) -> None:
-    """RIGSA's rule: the top `keep` of the weights whose sign is still the initial one."""
-    initial, final = sets
-    criterion = CRITERIA["large_final_same_sign"]
-    free = {n: torch.ones_like(m, dtype=torch.bool) for n, m in initial.items()}
-    eligible = {n: criterion.eligible(initial[n], final[n]) for n in initial}
-    scores = {n: criterion.score(initial[n], final[n], None) for n in initial}
-    masks = keep_highest(scores, free, eligible, counts_for_keep(eligible, keep, together=False))
-    for name, mask in masks.items():
-        same = np.sign(initial[name].numpy()) == np.sign(final[name].numpy())
-        assert mask.sum() == round(keep * int(same.sum()))
-        assert (same | ~mask.numpy()).all()
-        left_out = torch.from_numpy(same) & ~mask
-        if mask.any() and left_out.any():
-            assert final[name][mask].abs().min() >= final[name][left_out].abs().max()
-
-
-@settings(deadline=None)
-@given(_matrices(1), st.floats(0.01, 1))
-def test_density_counts_all_weights(sets, density: float) -> None:
-    (scores,) = sets
-    everything = {n: torch.ones_like(m, dtype=torch.bool) for n, m in scores.items()}
-    shapes = {n: m.shape for n, m in scores.items()}
-    masks = keep_highest(
-        scores, everything, everything, counts_for_density(shapes, density, together=True)
+    with mock.patch.object(select, "_BLOCK", block):
+        kept = list(keep_highest(candidates, lambda _: count))
+    found = torch.cat(
+        [torch.zeros_like(f).masked_scatter(f, k) for f, k in zip(free, kept, strict=True)]
     )
-    assert sum(int(m.sum()) for m in masks.values()) == round(density * len(_flat(scores)))
+    flat = [torch.cat(m).tolist() for m in (scores, free, eligible)]
+    assert (found.numpy() == _reference(*flat, count)).all()
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_scores_of_any_size_and_sign_are_told_apart(seed: int, share: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    sizes = 10.0 ** torch.randint(-30, 30, (200,), generator=generator)
+    scores = torch.randn(200, generator=generator) * sizes
+    count = round(share * 200)
+    (kept,) = keep_highest(lambda: iter([Candidates(scores, None)]), lambda _: count)
+    assert kept.sum() == count
+    assert torch.equal(
+        scores[kept].sort(descending=True).values, scores.sort(descending=True).values[:count]
+    )
+
+
+@given(_matrices(1), st.floats(0, 1))
+def test_how_many_is_asked_with_the_number_of_eligible_weights(sets, keep: float) -> None:
+    (values,) = (m["m0"].reshape(-1) for m in sets)
+    eligible = values > 0
+    (kept,) = keep_highest(
+        lambda: iter([Candidates(values.abs(), eligible)]), lambda found: round(keep * found)
+    )
+    assert kept.sum() == round(keep * int(eligible.sum()))
+    assert (eligible | ~kept).all()
 
 
 def test_criteria_are_those_of_zhou_et_al() -> None:

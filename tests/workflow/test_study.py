@@ -46,7 +46,7 @@ def test_densities_in_the_files_are_the_schedule_s(finished: Project) -> None:
         assert mask.density == pytest.approx(0.0346, abs=1e-4)
         totals = json.loads((arms / place / "training.json").read_text())
         assert totals["density"] == pytest.approx(mask.density)
-        assert totals["trainable_parameters"] == mask.kept + len(mask.matrices)
+        assert totals["trainable_parameters"] == mask.kept + len(mask.bits)
     assert not (arms / "rigsa/seed0/step0/mask.safetensors").exists()
 
 

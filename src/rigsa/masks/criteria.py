@@ -17,10 +17,14 @@ Tensor = torch.Tensor
 
 @dataclass(frozen=True)
 class Criterion:
-    """`score(i, f, g)`, and `eligible(i, f)` or None where every free weight is."""
+    """`score(i, f, g)`, and `eligible(i, f)` or None where every free weight is.
 
-    score: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    i and g are None where they are not needed: both take time to make.
+    """
+
+    score: Callable[[Tensor | None, Tensor, Tensor | None], Tensor]
     eligible: Callable[[Tensor, Tensor], Tensor] | None = None
+    needs_initial: bool = True
     needs_gradient: bool = False
 
 
@@ -29,8 +33,8 @@ def _different_sign(initial: Tensor, final: Tensor) -> Tensor:
 
 
 CRITERIA = {
-    "large_final": Criterion(lambda i, f, g: f.abs()),
-    "small_final": Criterion(lambda i, f, g: -f.abs()),
+    "large_final": Criterion(lambda i, f, g: f.abs(), needs_initial=False),
+    "small_final": Criterion(lambda i, f, g: -f.abs(), needs_initial=False),
     "large_init": Criterion(lambda i, f, g: i.abs()),
     "small_init": Criterion(lambda i, f, g: -i.abs()),
     "magnitude_increase": Criterion(lambda i, f, g: f.abs() - i.abs()),
@@ -38,5 +42,5 @@ CRITERIA = {
     "large_final_same_sign": Criterion(lambda i, f, g: f.abs(), same_sign),
     "large_final_diff_sign": Criterion(lambda i, f, g: f.abs(), _different_sign),
     "snip": Criterion(lambda i, f, g: (g * i).abs(), needs_gradient=True),
-    "grad": Criterion(lambda i, f, g: g.abs(), needs_gradient=True),
+    "grad": Criterion(lambda i, f, g: g.abs(), needs_initial=False, needs_gradient=True),
 }

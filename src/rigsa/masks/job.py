@@ -1,33 +1,40 @@
-"""The mask job: which weights the next training may move."""
+"""The mask job: which weights the next training may move. One matrix in memory at a time."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 
-from rigsa import counter_random
-from rigsa.errors import FileError
-from rigsa.initial_values import initial_values
-from rigsa.masks.criteria import CRITERIA
-from rigsa.masks.select import counts_for_density, counts_for_keep, keep_highest
-from rigsa.masks.storage import Mask, load_mask, save_mask
+from rigsa.masks.score import Scorer, TrainedValues
+from rigsa.masks.select import Candidates, keep_highest
+from rigsa.masks.storage import (
+    check_fits,
+    check_kept,
+    count,
+    pack,
+    pack_places,
+    stored_mask,
+    total,
+    written_mask,
+)
 
 logger = logging.getLogger(__name__)
-Matrices = dict[str, torch.Tensor]
+Matrices = Mapping[str, torch.Tensor]
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 def select_mask(
     spec: Mapping[str, Any],
-    shapes: Mapping[str, torch.Size],
+    shapes: Shapes,
     output: Path,
     previous_adapter: Path | None = None,
     previous_mask: Path | None = None,
     reference_mask: Path | None = None,
     gradients: Callable[[], Matrices] | None = None,
-) -> Mask:
+) -> None:
     """Chooses and writes a mask.
 
     Args:
@@ -38,102 +45,79 @@ def select_mask(
         reference_mask: the mask whose density is taken, where the spec gives none.
         gradients: gives dL/dW by module, for rules that rank by it.
     """
-    free = _free(shapes, previous_mask)
-    scores, eligible = _scores(spec, shapes, free, previous_adapter, gradients)
-    together = spec["scope"] == "global"
-    if reference_mask is not None:
-        counts = _counts_of(load_mask(reference_mask), shapes, reference_mask, together)
-    elif spec["keep"] is not None:
-        counts = counts_for_keep(eligible, spec["keep"], together)
-    else:
-        counts = counts_for_density(shapes, spec["density"], together)
-    mask = Mask(keep_highest(scores, free, eligible, counts), {"spec": dict(spec)})
-    total_free = sum(int(m.sum()) for m in free.values())
-    total_eligible = sum(int((free[n] & eligible[n]).sum()) for n in free)
-    mask.provenance |= {
-        "free_before": total_free,
-        "eligible": total_eligible,
-        "filled_up": int(sum((mask[n] & ~eligible[n]).sum() for n in mask)),
-    }
-    save_mask(mask, output)
+    with ExitStack() as stack:
+        previous = trained = None
+        if previous_mask is not None:
+            previous = stack.enter_context(stored_mask(previous_mask))
+            check_fits(previous.shapes, shapes, previous_mask)
+        if previous_adapter is not None:
+            trained = stack.enter_context(TrainedValues(previous_adapter))
+        scorer = Scorer(spec, shapes, previous, trained, gradients)
+        wanted = _wanted(spec, shapes, reference_mask)
+        write, provenance = stack.enter_context(written_mask(output, shapes))
+        totals = {"free_before": 0, "eligible": 0, "filled_up": 0, "kept": 0}
+        together = spec["scope"] == "global"
+        for group in [list(shapes)] if together else [[name] for name in shapes]:
+            _select_group(scorer, group, wanted, write, totals)
+        if previous is not None:
+            check_kept(previous, totals["free_before"], previous_mask)
+        kept = totals.pop("kept")
+        provenance.update(totals, spec=dict(spec))
     logger.info(
         "rule %s: %d of %d free weights eligible (%.1f %%), %d kept: density %.4f %%",
         spec["rule"],
-        total_eligible,
-        total_free,
-        100 * total_eligible / total_free,
-        mask.kept,
-        100 * mask.density,
+        totals["eligible"],
+        totals["free_before"],
+        100 * totals["eligible"] / max(1, totals["free_before"]),
+        kept,
+        100 * kept / total(shapes),
     )
-    return mask
 
 
-def _free(shapes: Mapping[str, torch.Size], previous: Path | None) -> Matrices:
-    if previous is None:
-        return {name: torch.ones(shape, dtype=torch.bool) for name, shape in shapes.items()}
-    mask = load_mask(previous)
-    mask.check_fits(shapes, previous)
-    return {name: mask[name] for name in shapes}
+def _select_group(
+    scorer: Scorer,
+    group: list[str],
+    wanted: Callable[[list[str], int], int],
+    write: Callable[[torch.Tensor], None],
+    totals: dict[str, int],
+) -> None:
+    """Ranks the matrices of a group together and writes their masks."""
+    eligible = 0
+
+    def how_many(found: int) -> int:
+        nonlocal eligible
+        eligible = found
+        return wanted(group, found)
+
+    def candidates() -> Iterator[Candidates]:
+        return (scorer.candidates(name, scorer.places(name)) for name in group)
+
+    if len(group) == 1:
+        # A matrix by itself need not be scored again for every look at it.
+        parts = list(candidates())
+        candidates = lambda: iter(parts)  # noqa: E731
+    kept = 0
+    for name, among_free in zip(group, keep_highest(candidates, how_many), strict=True):
+        places, shape = scorer.places(name), scorer.shapes[name]
+        kept += int(among_free.sum())
+        totals["free_before"] += len(among_free)
+        write(pack(among_free) if places is None else pack_places(places[among_free], shape))
+    totals["eligible"] += eligible
+    totals["filled_up"] += max(0, kept - eligible)
+    totals["kept"] += kept
 
 
-def _scores(
-    spec: Mapping[str, Any],
-    shapes: Mapping[str, torch.Size],
-    free: Matrices,
-    adapter: Path | None,
-    gradients: Callable[[], Matrices] | None,
-) -> tuple[Matrices, Matrices]:
-    if spec["rule"] == "random":
-        scores = {
-            name: counter_random.bits(
-                counter_random.key(spec["seed"], "mask", name), torch.arange(shape.numel())
-            ).reshape(shape)
-            for name, shape in shapes.items()
-        }
-        return scores, free
-    criterion = CRITERIA[spec["rule"]]
-    gradient = gradients() if criterion.needs_gradient and gradients else {}
-    scores, eligible = {}, {}
-    for name, shape in shapes.items():
-        options = spec["adapter"]
-        initial = initial_values(
-            options.get("init", "uniform"),
-            spec["seed"],
-            name,
-            tuple(shape),
-            options.get("init_scale"),
-        )
-        final = initial if adapter is None else _trained(adapter, name, free[name])
-        scores[name] = criterion.score(initial, final, gradient.get(name))
-        eligible[name] = free[name]
-        if criterion.eligible is not None:
-            eligible[name] = free[name] & criterion.eligible(initial, final)
-    return scores, eligible
-
-
-def _trained(adapter: Path, name: str, free: torch.Tensor) -> torch.Tensor:
-    """The trained matrix of one module; zero where it was not free."""
-    file = adapter / "adapter_model.safetensors"
-    try:
-        with safe_open(file, framework="pt") as stored:
-            values = stored.get_tensor(f"base_model.model.{name}.sparse_delta_values")
-    except (SafetensorError, OSError) as error:
-        raise FileError(
-            f"{file} cannot be read ({error}); delete it, and the next run makes it again."
-        ) from None
-    if values.numel() not in (free.numel(), int(free.sum())):
-        raise FileError(f"{file}: {name} has {values.numel()} values and does not fit its mask.")
-    if values.numel() == free.numel():
-        return values.reshape(free.shape)
-    matrix = torch.zeros(free.shape)
-    matrix[free] = values
-    return matrix
-
-
-def _counts_of(
-    reference: Mask, shapes: Mapping[str, torch.Size], source: Path, together: bool
-) -> dict[str, int] | int:
-    reference.check_fits(shapes, source)
-    if together:
-        return reference.kept
-    return {name: int(reference[name].sum()) for name in shapes}
+def _wanted(
+    spec: Mapping[str, Any], shapes: Shapes, reference_mask: Path | None
+) -> Callable[[list[str], int], int]:
+    """How many weights to keep of a group of matrices with so many eligible ones."""
+    if reference_mask is not None:
+        with stored_mask(reference_mask) as reference:
+            check_fits(reference.shapes, shapes, reference_mask)
+            counts = {name: count(reference.bits(name)) for name in shapes}
+        return lambda group, eligible: sum(counts[name] for name in group)
+    if spec["keep"] is not None:
+        return lambda group, eligible: round(spec["keep"] * eligible)
+    return lambda group, eligible: round(
+        spec["density"] * total({name: shapes[name] for name in group})
+    )

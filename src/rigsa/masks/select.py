@@ -1,67 +1,118 @@
-"""Choosing a mask: rank the free weights by score, keep as many as the schedule says."""
+"""Choosing a mask: rank the free weights by score, keep as many as the schedule says.
 
-from collections.abc import Mapping
+The lowest score that is kept is found by counting how often each value of its upper and then of its
+lower 16 bits occurs. That takes linear time, and weights that are ranked together need never be in
+memory together.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 
 Tensor = torch.Tensor
-Matrices = Mapping[str, Tensor]
-# How many weights to keep: of each matrix, or (one number) of all matrices ranked together.
-Counts = Mapping[str, int] | int
+
+_DIGIT = 1 << 16
+_BLOCK = 1 << 17
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The free weights of one matrix, in row-major order.
+
+    Attributes:
+        scores: float32, the highest are kept.
+        eligible: bool, the weights taken first, the rest of the free ones only fill up; None where
+            all are eligible.
+    """
+
+    scores: Tensor
+    eligible: Tensor | None
+
+    def blocks(self) -> Iterator["Candidates"]:
+        """Parts that stay in a processor's cache while they are looked at."""
+        scores = self.scores.split(_BLOCK)
+        eligible = [None] * len(scores) if self.eligible is None else self.eligible.split(_BLOCK)
+        yield from map(Candidates, scores, eligible)
 
 
 def keep_highest(
-    scores: Matrices, free: Matrices, eligible: Matrices, counts: Counts
-) -> dict[str, Tensor]:
-    """The mask that keeps the highest scores among the free weights.
+    candidates: Callable[[], Iterable[Candidates]], count: Callable[[int], int]
+) -> Iterator[Tensor]:
+    """Which candidates are kept of matrices ranked together: a bool tensor for each matrix.
 
     Args:
-        scores: one score a weight, by module.
-        free: bool, the weights that the previous mask kept; others are never kept.
-        eligible: bool, the weights taken first; the rest of the free ones only fill up.
-        counts: how many to keep.
+        candidates: gives the matrices one after the other; called three times.
+        count: how many to keep, from the number of eligible weights; more than there are keeps all.
 
-    Ties go to the weight that comes first (module order, then row by row), so that the same
-    scores give the same mask on every device.
+    Ties go to the weight that comes first (matrix by matrix, row by row), so that the same scores
+    give the same mask on every device.
     """
-    if not isinstance(counts, int):
-        return {n: _top(scores[n], free[n], eligible[n], counts[n]) for n in scores}
-    flat = [torch.cat([m[n].reshape(-1) for n in scores]) for m in (scores, free, eligible)]
-    parts = _top(*flat, counts).split([score.numel() for score in scores.values()])
-    return {n: part.reshape(scores[n].shape) for n, part in zip(scores, parts, strict=True)}
+    upper = _counted(candidates, _upper, 2 * _DIGIT)
+    wanted = min(count(int(upper[_DIGIT:].sum())), int(upper.sum()))
+    digit, wanted_there = _from_top(upper, wanted)
+    lower = _counted(
+        candidates,
+        lambda block: _ordered(block.scores)[_upper(block) == digit] & (_DIGIT - 1),
+        _DIGIT,
+    )
+    lower_digit, ties = _from_top(lower, wanted_there)
+    eligible, score = _decoded(digit, lower_digit)
+    for part in candidates():
+        kept = torch.empty(len(part.scores), dtype=torch.bool)
+        start = 0
+        for block in part.blocks():
+            above, tied = _compared(block, eligible, score)
+            places = tied.nonzero().squeeze(1)[:ties]
+            above[places] = True
+            ties -= len(places)
+            kept[start : start + len(above)] = above
+            start += len(above)
+        yield kept
 
 
-def counts_for_keep(eligible: Matrices, keep: float, together: bool) -> Counts:
-    """Keeping the share `keep` of the eligible weights."""
-    sizes = {name: int(matrix.sum()) for name, matrix in eligible.items()}
-    return _share(sizes, keep, together)
+def _counted(
+    candidates: Callable[[], Iterable[Candidates]], digit: Callable[[Candidates], Tensor], size: int
+) -> Tensor:
+    counts = torch.zeros(size, dtype=torch.int64)
+    for part in candidates():
+        for block in part.blocks():
+            counts += torch.bincount(digit(block), minlength=size)
+    return counts
 
 
-def counts_for_density(shapes: Mapping[str, torch.Size], density: float, together: bool) -> Counts:
-    """Keeping the share `density` of all weights, pruned ones counted."""
-    return _share({name: shape.numel() for name, shape in shapes.items()}, density, together)
+def _ordered(scores: Tensor) -> Tensor:
+    """int32 in the order of the float32 scores. The sum makes one zero of two."""
+    bits = (scores + 0.0).view(torch.int32)
+    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
 
 
-def _share(sizes: Mapping[str, int], share: float, together: bool) -> Counts:
-    if together:
-        return round(share * sum(sizes.values()))
-    return {name: round(share * size) for name, size in sizes.items()}
+def _upper(block: Candidates) -> Tensor:
+    """The upper digit, eligible weights above all others: 0 to 2 · 65,536 − 1."""
+    digit = (_ordered(block.scores) >> 16) + _DIGIT // 2
+    return digit + _DIGIT if block.eligible is None else digit + _DIGIT * block.eligible
 
 
-def _top(score: Tensor, free: Tensor, eligible: Tensor, count: int) -> Tensor:
-    first = (free & eligible).reshape(-1)
-    rest = (free & ~eligible).reshape(-1)
-    score = score.reshape(-1)
-    from_first = min(count, int(first.sum()))
-    kept = torch.zeros_like(first)
-    kept[_highest(score, first, from_first)] = True
-    kept[_highest(score, rest, min(count - from_first, int(rest.sum())))] = True
-    return kept.reshape(free.shape)
+def _from_top(counts: Tensor, wanted: int) -> tuple[int, int]:
+    """The value down to which the highest `wanted` reach, and how many of that value belong."""
+    downwards = counts.flip(0).cumsum(0)
+    step = min(int(torch.searchsorted(downwards, max(wanted, 1))), len(counts) - 1)
+    above = int(downwards[step - 1]) if step else 0
+    return len(counts) - 1 - step, wanted - above
 
 
-def _highest(score: Tensor, among: Tensor, count: int) -> Tensor:
-    places = among.nonzero().squeeze(1)
-    if not count:
-        return places[:0]
-    order = torch.sort(score[places], descending=True, stable=True).indices
-    return places[order[:count]]
+def _decoded(digit: int, lower: int) -> tuple[bool, Tensor]:
+    """Whether the threshold lies among the eligible weights, and its score."""
+    ordered = torch.tensor(((digit % _DIGIT - _DIGIT // 2) << 16) | lower, dtype=torch.int32)
+    bits = ordered ^ ((ordered >> 31) & 0x7FFFFFFF)
+    return digit >= _DIGIT, bits.view(torch.float32)
+
+
+def _compared(block: Candidates, among_eligible: bool, score: Tensor) -> tuple[Tensor, Tensor]:
+    """Which weights stand above the threshold, and which on it."""
+    above, equal = block.scores > score, block.scores == score
+    if block.eligible is None:
+        return (above, equal) if among_eligible else (torch.ones_like(above), equal & False)
+    if among_eligible:
+        return above & block.eligible, equal & block.eligible
+    return above | block.eligible, equal & ~block.eligible

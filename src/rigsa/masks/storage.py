@@ -1,20 +1,21 @@
-"""Masks in memory (a bool matrix per module) and on disk (safetensors, one bit a weight)."""
+"""Masks in memory and on disk: one bit a weight, packed; files are safetensors."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from rigsa.errors import FileError
 from rigsa.files import whole_file
 
 FORMAT = "rigsa.mask.1"
+PROVENANCE_ROOM = 4096
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 def pack(mask: torch.Tensor) -> torch.Tensor:
@@ -25,85 +26,185 @@ def pack(mask: torch.Tensor) -> torch.Tensor:
 def unpack(bits: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """The inverse of `pack` for a tensor of `shape`."""
     count = int(np.prod(shape))
-    return torch.from_numpy(np.unpackbits(bits.cpu().numpy(), count=count)).bool().reshape(shape)
+    unpacked = np.unpackbits(bits.cpu().numpy(), count=count)
+    return torch.from_numpy(unpacked.view(np.bool_)).reshape(shape)
 
 
-@dataclass
+def kept_places(bits: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """int64 row-major places of the kept weights, ascending."""
+    return unpack(bits, shape).reshape(-1).nonzero().squeeze(1)
+
+
+def pack_places(places: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """The inverse of `kept_places`."""
+    kept = torch.zeros(int(np.prod(shape)), dtype=torch.bool)
+    kept[places.cpu()] = True
+    return pack(kept)
+
+
+def count(bits: torch.Tensor) -> int:
+    """How many weights are kept."""
+    return int(np.bitwise_count(bits.cpu().numpy()).sum(dtype=np.int64))
+
+
 class Mask:
-    """Bool matrices (out_features, in_features) by module name; True marks a free weight."""
+    """Bool matrices (out_features, in_features) by module name; True marks a free weight.
 
-    matrices: dict[str, torch.Tensor]
-    provenance: dict[str, Any] = field(default_factory=dict)
+    Attributes:
+        bits: the packed matrices.
+        shapes: their shapes.
+        provenance: how the mask was chosen.
+    """
+
+    def __init__(
+        self, matrices: Mapping[str, torch.Tensor], provenance: Mapping[str, Any] | None = None
+    ) -> None:
+        self.bits = {name: pack(matrix) for name, matrix in matrices.items()}
+        self.shapes = {name: tuple(matrix.shape) for name, matrix in matrices.items()}
+        self.provenance = dict(provenance or {})
 
     def __getitem__(self, module: str) -> torch.Tensor:
-        return self.matrices[module]
+        return unpack(self.bits[module], self.shapes[module])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.matrices)
+        return iter(self.bits)
 
     @property
     def kept(self) -> int:
-        return sum(int(matrix.sum()) for matrix in self.matrices.values())
+        return sum(count(bits) for bits in self.bits.values())
 
     @property
     def size(self) -> int:
-        return sum(matrix.numel() for matrix in self.matrices.values())
+        return total(self.shapes)
 
     @property
     def density(self) -> float:
         return self.kept / self.size
 
-    def check_fits(self, shapes: Mapping[str, tuple[int, ...]], source: Path | str) -> None:
+    def check_fits(self, shapes: Shapes, source: Path | str) -> None:
         """Raises FileError where the modules or their shapes are not those of the model."""
-        missing = sorted(set(shapes) - set(self.matrices))
-        extra = sorted(set(self.matrices) - set(shapes))
-        if missing or extra:
-            what = (
-                f"lacks {missing[0]!r}" if missing else f"has {extra[0]!r}, which the model lacks"
+        check_fits(self.shapes, shapes, source)
+
+
+def total(shapes: Shapes) -> int:
+    """Weights of all matrices together."""
+    return sum(int(np.prod(shape)) for shape in shapes.values())
+
+
+def check_fits(found: Shapes, model: Shapes, source: Path | str) -> None:
+    """Raises FileError where the modules or shapes of a mask are not those of the model."""
+    missing = sorted(set(model) - set(found))
+    extra = sorted(set(found) - set(model))
+    if missing or extra:
+        what = f"lacks {missing[0]!r}" if missing else f"has {extra[0]!r}, which the model lacks"
+        raise FileError(f"{source}: the mask does not fit its model: it {what}.")
+    for name, shape in model.items():
+        if tuple(found[name]) != tuple(shape):
+            raise FileError(
+                f"{source}: the mask does not fit its model: {name} is {tuple(found[name])} in the "
+                f"mask and {tuple(shape)} in the model."
             )
-            raise FileError(f"{source}: the mask does not fit its model: it {what}.")
-        for name, shape in shapes.items():
-            found = tuple(self.matrices[name].shape)
-            if found != tuple(shape):
-                raise FileError(
-                    f"{source}: the mask does not fit its model: {name} is {found} in the mask and "
-                    f"{tuple(shape)} in the model."
-                )
 
 
 def save_mask(mask: Mask, path: Path) -> None:
     """Writes the mask; the metadata hold shapes, counts, density and how it was chosen."""
+    with written_mask(path, mask.shapes) as (write, provenance):
+        provenance.update(mask.provenance)
+        for bits in mask.bits.values():
+            write(bits)
+
+
+@contextmanager
+def written_mask(
+    path: Path, shapes: Shapes
+) -> Iterator[tuple[Callable[[torch.Tensor], None], dict[str, Any]]]:
+    """Writes a mask file matrix by matrix.
+
+    Yields a function that takes the packed bits of the next matrix, in the order of `shapes`, and a
+    dictionary to fill with the provenance before the end. Nothing is kept in memory.
+    """
+    provenance: dict[str, Any] = {}
+    kept = 0
+    # What is to be said of the whole is known at the end, so its room is left at the beginning.
+    room = len(_header(shapes, 10**19, provenance)) + PROVENANCE_ROOM
+    with whole_file(path) as partial, open(partial, "wb") as file:
+        file.seek(8 + room)
+
+        def write(bits: torch.Tensor) -> None:
+            nonlocal kept
+            kept += count(bits)
+            file.write(bits.cpu().numpy().tobytes())
+
+        yield write, provenance
+        header = _header(shapes, kept, provenance).ljust(room)
+        if len(header) > room:
+            raise ValueError(f"The provenance of {path} is too long for its file.")
+        file.seek(0)
+        file.write(len(header).to_bytes(8, "little") + header)
+
+
+def _header(shapes: Shapes, kept: int, provenance: Mapping[str, Any]) -> bytes:
     metadata = {
         "format": FORMAT,
-        "shapes": json.dumps({name: list(m.shape) for name, m in mask.matrices.items()}),
-        "kept": str(mask.kept),
-        "size": str(mask.size),
-        "density": repr(mask.density),
-        "provenance": json.dumps(mask.provenance, sort_keys=True),
+        "shapes": json.dumps({name: list(shape) for name, shape in shapes.items()}),
+        "kept": str(kept),
+        "size": str(total(shapes)),
+        "density": repr(kept / total(shapes)),
+        "provenance": json.dumps(provenance, sort_keys=True),
     }
-    with whole_file(path) as partial:
-        save_file({name: pack(m) for name, m in mask.matrices.items()}, partial, metadata)
+    header: dict[str, Any] = {"__metadata__": metadata}
+    offset = 0
+    for name, shape in shapes.items():
+        end = offset + -(-int(np.prod(shape)) // 8)
+        header[name] = {"dtype": "U8", "shape": [end - offset], "data_offsets": [offset, end]}
+        offset = end
+    return json.dumps(header).encode()
 
 
-def load_mask(path: Path) -> Mask:
-    """Raises FileError where the file is missing, truncated, changed or of another kind."""
+class StoredMask:
+    """A mask file whose matrices are read when they are asked for."""
+
+    def __init__(self, file: Any, path: Path) -> None:
+        metadata = file.metadata() or {}
+        if metadata.get("format") != FORMAT:
+            raise FileError(f"{path} is no mask file of this program (format {FORMAT}).")
+        self._file = file
+        self.kept = int(metadata["kept"])
+        self.shapes = {n: tuple(s) for n, s in json.loads(metadata["shapes"]).items()}
+        self.provenance = json.loads(metadata.get("provenance", "{}"))
+
+    def bits(self, module: str) -> torch.Tensor:
+        return self._file.get_tensor(module)
+
+
+@contextmanager
+def stored_mask(path: Path) -> Iterator[StoredMask]:
+    """Raises FileError where the file is missing, truncated or of another kind."""
     if not path.is_file():
         raise FileError(f"{path} is missing; the step that makes it has not run.")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise FileError(f"{path} is no mask file of this program (format {FORMAT}).")
-            shapes = json.loads(metadata["shapes"])
-            matrices = {n: unpack(file.get_tensor(n), tuple(s)) for n, s in shapes.items()}
+            yield StoredMask(file, path)
     except (SafetensorError, KeyError, ValueError) as error:
         raise FileError(
             f"{path} is corrupt ({error}); delete it, and the next run makes it again."
         ) from None
-    mask = Mask(matrices, json.loads(metadata.get("provenance", "{}")))
-    if str(mask.kept) != metadata.get("kept"):
+
+
+def load_mask(path: Path) -> Mask:
+    """Raises FileError where the file is missing, truncated, changed or of another kind."""
+    mask = Mask({})
+    with stored_mask(path) as stored:
+        mask.shapes, mask.provenance = stored.shapes, stored.provenance
+        mask.bits = {name: stored.bits(name) for name in stored.shapes}
+        check_kept(stored, mask.kept, path)
+    return mask
+
+
+def check_kept(stored: StoredMask, kept: int, path: Path) -> None:
+    """Raises FileError where a file that keeps `kept` weights says otherwise."""
+    if kept != stored.kept:
         raise FileError(
-            f"{path} is corrupt: it keeps {mask.kept} weights and says {metadata.get('kept')}; "
+            f"{path} is corrupt: it keeps {kept} weights and says {stored.kept}; "
             "delete it, and the next run makes it again."
         )
-    return mask

@@ -1,0 +1,119 @@
+"""Scores of the free weights, one matrix at a time, from files."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from rigsa import counter_random
+from rigsa.errors import FileError
+from rigsa.initial_values import at_places, initial_values
+from rigsa.masks.criteria import CRITERIA
+from rigsa.masks.select import Candidates
+from rigsa.masks.storage import StoredMask, kept_places
+
+Tensor = torch.Tensor
+
+
+class Scorer:
+    """Gives each matrix's candidates for the mask.
+
+    Args:
+        spec: rule, adapter and seed (`specs.mask_spec`).
+        shapes: (out_features, in_features) by module.
+        previous: the mask of the training before; None where every weight was free.
+        trained: what that training made; None for rules that look at initial values.
+        gradients: gives dL/dW by module, for rules that rank by it.
+    """
+
+    def __init__(
+        self,
+        spec: Mapping[str, Any],
+        shapes: Mapping[str, tuple[int, ...]],
+        previous: StoredMask | None,
+        trained: "TrainedValues | None",
+        gradients: Callable[[], Mapping[str, Tensor]] | None,
+    ) -> None:
+        self.spec, self.shapes = spec, shapes
+        self.previous, self.trained = previous, trained
+        self.criterion = CRITERIA.get(spec["rule"])
+        ranks_by_gradient = self.criterion is not None and self.criterion.needs_gradient
+        self.gradients = gradients() if gradients and ranks_by_gradient else {}
+
+    def places(self, module: str) -> Tensor | None:
+        """Row-major places of the module's free weights; None where all of them are free."""
+        if self.previous is None:
+            return None
+        return kept_places(self.previous.bits(module), self.shapes[module])
+
+    def candidates(self, module: str, places: Tensor | None) -> Candidates:
+        """The module's free weights, at `places`."""
+        spec, shape = self.spec, tuple(self.shapes[module])
+        if self.criterion is None:
+            key = counter_random.key(spec["seed"], "mask", module)
+            draw = at_places(lambda part: counter_random.uniform(key, part), shape, places)
+            return Candidates(draw, None)
+        initial = gradient = None
+        if self.criterion.needs_initial or self.trained is None:
+            options = spec["adapter"]
+            initial = initial_values(
+                options.get("init", "uniform"),
+                spec["seed"],
+                module,
+                shape,
+                options.get("init_scale"),
+                places,
+            ).view(-1)
+        if module in self.gradients:
+            gradient = self.gradients[module].reshape(-1).float()
+            gradient = gradient if places is None else gradient[places]
+        final = initial
+        if self.trained is not None:
+            final = self.trained.values(
+                module, shape[0] * shape[1] if places is None else len(places)
+            )
+        eligible = self.criterion.eligible and self.criterion.eligible(initial, final)
+        return Candidates(self.criterion.score(initial, final, gradient), eligible)
+
+
+class TrainedValues:
+    """The values in a saved sparse delta, read when they are asked for. A context manager."""
+
+    def __init__(self, adapter: Path) -> None:
+        self.path = adapter / "adapter_model.safetensors"
+
+    def __enter__(self) -> "TrainedValues":
+        try:
+            self._file = safe_open(self.path, framework="pt").__enter__()
+        except (SafetensorError, OSError) as error:
+            raise self._unreadable(error) from None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.__exit__(kind, error, trace)
+
+    def values(self, module: str, count: int) -> Tensor:
+        """float32, one for each of the module's `count` free weights."""
+        try:
+            values = self._file.get_tensor(f"base_model.model.{module}.sparse_delta_values")
+        except SafetensorError as error:
+            raise self._unreadable(error) from None
+        if values.numel() != count:
+            raise FileError(
+                f"{self.path}: {module} has {values.numel()} values and does not fit its mask, "
+                f"which keeps {count}."
+            )
+        return values.view(-1).float()
+
+    def _unreadable(self, error: Exception) -> FileError:
+        return FileError(
+            f"{self.path} cannot be read ({error}); delete it, and the next run makes it again."
+        )
