@@ -71,7 +71,7 @@ def test_running_out_of_memory_changes_no_answer(tiny, data_files, narrow, task)
 def test_one_item_that_does_not_fit_is_one_sentence(data_files, narrow):
     model, tokenizer, limited = narrow
     limited.rows = 0
-    with pytest.raises(RigsaError, match="Even one item at a time does not fit .* `fewshot`"):
+    with pytest.raises(RigsaError, match="Even one item at a time does not fit"):
         evaluate(model, tokenizer, "tiny_gsm", data_files["tiny_gsm"], limit=4)
 
 

@@ -1,4 +1,4 @@
-"""What all requests of a task begin with is read by the model once; its keys and values are kept."""
+"""What all requests of a task begin with is read once; its keys and values are kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
