@@ -29,7 +29,6 @@ import yaml
 from rigsa.evaluation.harness import go_offline, harness
 
 go_offline()
-os.environ["TQDM_DISABLE"] = "1"
 
 from lm_eval import evaluator  # noqa: E402
 from lm_eval.models.huggingface import HFLM  # noqa: E402
@@ -56,8 +55,18 @@ class ByGenerate(InMemoryLM):
         return False
 
 
+class Stock(HFLM):
+    """lm-eval's own, without its bars."""
+
+    def generate_until(self, requests: list, disable_tqdm: bool = True) -> list[str]:
+        return super().generate_until(requests, disable_tqdm)
+
+    def loglikelihood(self, requests: list, disable_tqdm: bool = True) -> list:
+        return super().loglikelihood(requests, disable_tqdm)
+
+
 SIDES = {
-    "lm_eval": lambda m, t, n: HFLM(pretrained=m, tokenizer=t, batch_size=n),
+    "lm_eval": lambda m, t, n: Stock(pretrained=m, tokenizer=t, batch_size=n),
     "generate": lambda m, t, n: ByGenerate(m, t, BatchSize(n), share_prefix=False),
     "plain": lambda m, t, n: InMemoryLM(m, t, BatchSize(n), share_prefix=False),
     "prefix": lambda m, t, n: InMemoryLM(m, t, BatchSize(n)),
