@@ -78,7 +78,9 @@ def test_one_item_that_does_not_fit_is_one_sentence(data_files, narrow):
 def test_the_size_is_remembered(tmp_path):
     memory = tmp_path / "cache" / "size.json"
     assert remembered("cuda", None).size == remembered("cuda", memory).size == LARGEST["cuda"]
-    remember(BatchSize(12), memory, {"task": "x"})
+    remember(BatchSize(LARGEST["cuda"]), "cuda", memory, {})
+    assert not memory.exists()
+    remember(BatchSize(12), "cuda", memory, {"task": "x"})
     assert json.loads(memory.read_text()) == {"eval_batch_size": 12, "task": "x"}
     assert remembered("cuda", memory).size == 12
     for damaged in ("{", "[]", '{"eval_batch_size": 0}', "{}"):

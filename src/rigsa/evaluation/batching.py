@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 # Where the search for the largest that fits begins. On the CPU memory does not run out with an
-# error that could be caught, and larger batches are no faster.
+# error that could be caught, and larger batches are slower: they fill up more, and leave the cache.
 LARGEST = {"cpu": 16, "cuda": 256}
 
 
@@ -70,6 +70,12 @@ def remembered(device: str, memory: Path | None) -> BatchSize:
     return BatchSize(size if size >= 1 else largest)
 
 
-def remember(batches: BatchSize, memory: Path, circumstances: Mapping[str, Any]) -> None:
-    """Notes the size for jobs in the same circumstances; deleting the file is always safe."""
-    write_json(memory, {"eval_batch_size": batches.size, **circumstances})
+def remember(
+    batches: BatchSize, device: str, memory: Path, circumstances: Mapping[str, Any]
+) -> None:
+    """Notes the size for jobs in the same circumstances; deleting the file is always safe.
+
+    Where the largest fits, there is nothing to find and nothing to note.
+    """
+    if batches.size < LARGEST[device]:
+        write_json(memory, {"eval_batch_size": batches.size, **circumstances})

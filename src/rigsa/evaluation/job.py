@@ -52,7 +52,7 @@ def evaluate_checkpoint(
         batch_size=batches,
     )
     if machine.find_eval_batch_size and memory is not None:
-        remember(batches, memory, circumstances)
+        remember(batches, machine.device, memory, circumstances)
     benchmark = spec["benchmark"]
     write_evaluation(
         result, benchmark, spec, output, output.with_name(f"{benchmark}.samples.parquet")
