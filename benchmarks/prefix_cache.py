@@ -223,6 +223,7 @@ def _model(options: argparse.Namespace, tokenizer: Any) -> LlamaForCausalLM:
     torch.set_default_dtype(torch.bfloat16 if options.device == "cuda" else torch.float32)
     with torch.device(options.device):
         model = LlamaForCausalLM(config)
+    torch.set_default_dtype(torch.float32)
     return model.requires_grad_(False).eval()
 
 

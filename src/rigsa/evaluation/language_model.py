@@ -57,8 +57,11 @@ class InMemoryLM(HFLM):
     def generate_until(self, requests: list, disable_tqdm: bool = False) -> list[str]:
         self.encoded = self._encode([request.args[0] for request in requests])
         rows = list(self.encoded.values())
-        with self._shared(rows, min(map(len, rows)) - 1):
-            return super().generate_until(requests, disable_tqdm or not progress_shown())
+        try:
+            with self._shared(rows, min(map(len, rows)) - 1):
+                return super().generate_until(requests, disable_tqdm or not progress_shown())
+        finally:
+            self.encoded = {}
 
     def _loglikelihood_tokens(
         self, requests: list, disable_tqdm: bool = False, override_bs: int | None = None
