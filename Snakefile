@@ -1,7 +1,7 @@
 # The front door: configuration, checks, includes, and what a run makes.
 import sys
 
-from rigsa.config import check_config, resolve_device, resolve_precision
+from rigsa.config import check_attention, check_config, resolve_device, resolve_precision
 from rigsa.errors import RigsaError
 from rigsa.study import load_study
 
@@ -12,6 +12,7 @@ configfile: "config.yaml"
 try:
     check_config(config)
     STUDY = load_study(config["study"])
+    check_attention(config, STUDY)
 except RigsaError as error:
     # One sentence without Snakemake's traceback, which adds nothing to it.
     sys.exit(f"Error: {error}")

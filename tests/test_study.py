@@ -1,6 +1,7 @@
 """The study as objects, its schedule of densities, and the specs that jobs are made from."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -58,6 +59,10 @@ def test_a_spec_holds_only_its_slice(study) -> None:
     )
     assert asked["quantization"]["quant_type"] == "nf4"
     assert asked["fewshot"] == 5
+    # A setting that a benchmark does not use is not in its spec, and reruns nothing.
+    assert "sampler" not in asked
+    fixed = replace(study.benchmarks["tiny_gsm"], sampler="first_n")
+    assert specs.evaluation_spec(study, "base", fixed, "float32")["sampler"] == "first_n"
 
 
 def test_canonical_is_the_same_for_the_same_content() -> None:

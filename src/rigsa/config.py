@@ -37,3 +37,17 @@ def resolve_precision(config: Mapping[str, Any], study: Study) -> str:
     if config["precision"] != "auto":
         return config["precision"]
     return "bfloat16" if resolve_device(config, study) == "cuda" else "float32"
+
+
+def check_attention(config: Mapping[str, Any], study: Study) -> None:
+    """Raises ConfigError where flash attention is asked of what it cannot do."""
+    resolved = {
+        "device": (resolve_device(config, study), "cuda"),
+        "precision": (resolve_precision(config, study), "bfloat16"),
+    }
+    for key, (given, needed) in resolved.items():
+        if config["attention"] == "flash_attention_2" and given != needed:
+            raise ConfigError(
+                f"config.yaml: attention is flash_attention_2, which needs {key} {needed}, and "
+                f"{key} is {given}; set attention to sdpa."
+            )

@@ -5,10 +5,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Machine:
-    """Settings of one job. Only `precision` decides numbers beyond rounding."""
+    """Settings of one job. Only `precision` decides numbers beyond rounding.
+
+    Where `find_eval_batch_size` is set, an evaluation asks as many items at a time as fit, and
+    `eval_batch_size` is for the other passes without gradients.
+    """
 
     device: str = "cpu"
     precision: str = "float32"
     threads: int = 1
     micro_batch_size: int = 16
     eval_batch_size: int = 16
+    find_eval_batch_size: bool = False
+    attention: str = "auto"

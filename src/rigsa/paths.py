@@ -73,6 +73,11 @@ class ResultPaths:
         return CheckpointPaths(self.folder / "arms" / arm / f"seed{seed}" / f"step{step}")
 
     @property
+    def cache(self) -> Path:
+        """What jobs found out about this machine; it can be deleted at any time."""
+        return self.results / "cache"
+
+    @property
     def scores(self) -> Path:
         """One row per checkpoint and benchmark: what every table and figure is made from."""
         return self.folder / "tables" / "scores.csv"

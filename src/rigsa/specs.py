@@ -75,6 +75,8 @@ def evaluation_spec(study: Study, arm: str, benchmark: Benchmark, precision: str
     """How a checkpoint is asked."""
     entry = study.task_entries[benchmark.task]
     asked = {key: entry[key] for key in ("lm_eval", "metric", "chat") if key in entry}
+    if benchmark.sampler is not None:
+        asked["sampler"] = benchmark.sampler
     return {
         **_model_spec(study, arm, precision),
         "benchmark": benchmark.name,

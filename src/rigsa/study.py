@@ -33,13 +33,17 @@ RULES_WITH_GRADIENTS = frozenset({"snip", "grad"})
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One question asked of checkpoints: a task, with how many examples before it."""
+    """One question asked of checkpoints: a task, with how many examples before it.
+
+    `sampler` is lm-eval's name for how they are chosen; None leaves it to the task.
+    """
 
     name: str
     task: str
     fewshot: int
     limit: int | None = None
     arms: tuple[str, ...] | None = None
+    sampler: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,7 @@ def _benchmark(name: str, content: Mapping[str, Any]) -> Benchmark:
         content["fewshot"],
         content.get("limit"),
         None if arms is None else tuple(arms),
+        content.get("sampler"),
     )
 
 

@@ -50,6 +50,35 @@ def tiny_folder(tmp_path_factory, data_files) -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_files(shared_data, tmp_path_factory) -> dict[str, dict[str, str]]:
+    """The first 60 rows of each real file, as data files by stock task and split."""
+    import json
+
+    from rigsa.files import write_jsonl
+
+    folder = tmp_path_factory.mktemp("real")
+    sources = {
+        "gsm8k": {"train": "gsm8k/train.jsonl", "test": "gsm8k/test.jsonl"},
+        "piqa": {
+            "train": "piqa/train_with_labels.jsonl",
+            "validation": "piqa/valid_with_labels.jsonl",
+        },
+        # The same rows twice: lm-eval opens the training split even where no examples are shown.
+        "hellaswag": dict.fromkeys(
+            ("train", "validation"), "hellaswag/hellaswag_val_1000_reconstructed.jsonl"
+        ),
+    }
+    files: dict[str, dict[str, str]] = {}
+    for task, splits in sources.items():
+        for split, source in splits.items():
+            lines = (shared_data / source).read_text().splitlines()[:60]
+            path = folder / task / f"{split}.jsonl"
+            write_jsonl(path, [json.loads(line) for line in lines])
+            files.setdefault(task, {})[split] = str(path)
+    return files
+
+
+@pytest.fixture(scope="session")
 def smollm2_tokenizer(shared_data):
     from transformers import AutoTokenizer
 

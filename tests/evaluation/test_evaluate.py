@@ -23,7 +23,9 @@ def rigged(tiny):
             logits = torch.zeros(len(input_ids), 1, len(tokenizer))
             for row, tokens in enumerate(input_ids):
                 text = tokenizer.decode(tokens)
-                image = text.rpartition("this?\n")[2].partition("<|im_end|>")[0]
+                image, ended, _ = text.rpartition("this?\n")[2].partition("<|im_end|>")
+                if not ended:
+                    continue  # what all prompts begin with; this model keeps nothing of it
                 (token,) = tokenizer.encode(self.answer(image), add_special_tokens=False)
                 logits[row, 0, token] = 1
             return CausalLMOutputWithPast(logits=logits, past_key_values=past_key_values)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers.utils import is_flash_attn_2_available
 
 from rigsa.adapters.build import build_adapter, linear_shapes
 from rigsa.errors import FileError, RigsaError
@@ -79,6 +80,13 @@ def test_shapes_are_read_without_the_weights(folder) -> None:
     assert adapted_shapes(folder) == linear_shapes(make_llama())
 
 
+@pytest.mark.parametrize("attention", ["auto", "sdpa", "eager"])
+def test_attention_is_computed_as_the_machine_says(folder, attention) -> None:
+    model = load_base(folder, Machine(attention=attention))
+    assert model.config._attn_implementation == attention.replace("auto", "sdpa")
+    torch.testing.assert_close(model(TOKENS).logits, make_llama()(TOKENS).logits)
+
+
 def test_what_is_wrong_with_a_folder_is_said(folder, tmp_path) -> None:
     with pytest.raises(FileError, match=r"has no config\.json"):
         load_base(tmp_path, Machine())
@@ -86,6 +94,12 @@ def test_what_is_wrong_with_a_folder_is_said(folder, tmp_path) -> None:
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(FileError, match="cannot be read as a model"):
         load_base(folder, Machine())
+
+
+@pytest.mark.skipif(is_flash_attn_2_available(), reason="flash-attn is installed")
+def test_a_missing_kind_of_attention_is_said(folder) -> None:
+    with pytest.raises(RigsaError, match="is not installed here; set attention to sdpa"):
+        load_base(folder, Machine(attention="flash_attention_2"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rigsa.config import check_config
+from rigsa.config import check_attention, check_config
 from rigsa.errors import ConfigError
 from rigsa.study import load_study
 
@@ -44,6 +44,14 @@ MISTAKES = [
     (CONFIG, _set("devise", "cpu"), "unknown key devise; did you mean 'device'?"),
     (CONFIG, _set("device", "gpu"), "device is 'gpu'"),
     (CONFIG, _set("micro_batch_size", 0), "micro_batch_size is 0; it must be at least 1"),
+    (CONFIG, _set("eval_batch_size", 0), "eval_batch_size is 0; it must be at least 1"),
+    (CONFIG, _set("eval_batch_size", "all"), "eval_batch_size is 'all'; There are: auto."),
+    (CONFIG, _set("attention", "sdpda"), "attention is 'sdpda'; did you mean 'sdpa'?"),
+    (
+        CONFIG,
+        _set("attention", "flash_attention_2"),
+        "attention is flash_attention_2, which needs device cuda, and device is cpu; set attention",
+    ),
     (CONFIG, _set("threads", "train", "two"), "threads.train must be of type integer, not 'two'"),
     (CONFIG, _drop("precision"), "lacks the key 'precision'"),
     (STUDY, _set("seeds", []), "studies/embedded.yaml: seeds is empty"),
@@ -97,6 +105,7 @@ MISTAKES = [
     (STUDY, _set("source_tasks", ["tiny_gms"]), "did you mean 'tiny_gsm'?"),
     (STUDY, _set("benchmarks", "tiny_gsm", "task", "gsm"), "benchmarks.tiny_gsm.task is 'gsm'"),
     (STUDY, _set("benchmarks", "tiny_gsm", "fewshot", -1), "fewshot is -1; it must be at least 0"),
+    (STUDY, _set("benchmarks", "tiny_gsm", "sampler", "first"), "did you mean 'first_n'?"),
     (
         STUDY,
         _set("benchmarks", "textual_digits_5shot", "arms", ["x"]),
@@ -113,7 +122,7 @@ MISTAKES = [
 def _load() -> None:
     config = yaml.safe_load(Path("config.yaml").read_text())
     check_config(config)
-    load_study(config["study"])
+    check_attention(config, load_study(config["study"]))
 
 
 @pytest.mark.parametrize(

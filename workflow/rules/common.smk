@@ -33,7 +33,10 @@ def checkpoint_of(wildcards):
 
 
 def machine_flags(threads):
-    return f"--device {DEVICE} --threads {threads} --eval-batch-size {config['eval_batch_size']}"
+    return (
+        f"--device {DEVICE} --threads {threads} --attention {config['attention']} "
+        f"--eval-batch-size {config['eval_batch_size']}"
+    )
 
 
 def adapter_code(step, arm):

@@ -31,7 +31,9 @@ rule evaluate:
             if STUDY.arms[wildcards.arm].trained
             else []
         ),
+        cache=PATHS.cache,
     shell:
         "rigsa evaluate {params.spec:q} --base-model {params.base_model:q} "
         "--task-data {params.task_data:q} {params.adapter:q} --output {output.scores:q} "
+        "--cache {params.cache:q} "
         f"{machine_flags('{threads}')} 2> {{log:q}}"

@@ -11,6 +11,8 @@ from rigsa.evaluation.harness import go_offline, harness
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from rigsa.evaluation.batching import BatchSize
+
 # lm-eval's own default, so that its command line draws the same examples.
 FEWSHOT_SEED = 1234
 
@@ -41,32 +43,38 @@ def evaluate(
     fewshot: int = 0,
     limit: int | None = None,
     chat: bool = True,
-    batch_size: int = 64,
+    batch_size: "int | BatchSize" = 64,
     seed: int = FEWSHOT_SEED,
     metric: str | None = None,
+    sampler: str | None = None,
 ) -> Evaluation:
     """Asks the model all items of an lm-eval task, ours or stock, as lm-eval's command line would.
 
     `model` may be any causal language model, wrapped by PEFT or not. `data_files` are JSON-lines
     files by split; `limit` takes the first items only; `chat` applies the chat template, with
     few-shot examples as earlier turns; `seed` draws the few-shot examples; `metric` is the one that
-    counts (default: the task's first).
+    counts (default: the task's first); `sampler` is lm-eval's way to choose the examples (default:
+    the task's own; "first_n" shows every item the same ones, which are then read once).
+    `batch_size` items are asked at a time, and fewer where memory does not suffice.
     Raises ConfigError for an unknown task or metric, a missing split, or a prompt longer than the
-    model's room, and FileError for a data file that cannot be read.
+    model's room, FileError for a data file that cannot be read, and RigsaError where a single item
+    does not fit into memory.
     """
     go_offline()
     from lm_eval import evaluator
 
+    from rigsa.evaluation.batching import BatchSize
     from rigsa.evaluation.language_model import InMemoryLM
     from rigsa.evaluation.samples import sample_rows
     from rigsa.evaluation.task import load_task
 
     start = time.perf_counter()
     with harness():
-        loaded = load_task(task, data_files or {}, fewshot, seed)
+        loaded = load_task(task, data_files or {}, fewshot, seed, sampler)
+        batches = BatchSize(batch_size) if isinstance(batch_size, int) else batch_size
         # Not simple_evaluate: it describes the machine for 3 s and reads all of lm-eval's tasks.
         outcome = evaluator.evaluate(
-            lm=InMemoryLM(model, tokenizer, batch_size),
+            lm=InMemoryLM(model, tokenizer, batches),
             task_dict={"tasks": {task: loaded}},
             limit=limit,
             bootstrap_iters=0,

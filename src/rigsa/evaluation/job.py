@@ -1,12 +1,14 @@
 """The evaluation job: one checkpoint asked one benchmark."""
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from rigsa.evaluation.batching import BatchSize, remember, remembered
 from rigsa.evaluation.evaluate import evaluate
 from rigsa.evaluation.harness import go_offline
 from rigsa.evaluation.results import write_evaluation
@@ -24,10 +26,19 @@ def evaluate_checkpoint(
     adapter: Path | None,
     output: Path,
     machine: Machine,
+    cache: Path | None = None,
 ) -> None:
-    """Writes `output` (eval/<benchmark>.json) and eval/<benchmark>.samples.parquet beside it."""
+    """Writes `output` (eval/<benchmark>.json) and eval/<benchmark>.samples.parquet beside it.
+
+    `cache` is a folder where the batch size that fits is noted for other checkpoints.
+    """
     torch.set_num_threads(machine.threads)
     go_offline()
+    circumstances = _circumstances(spec, base_model, machine)
+    memory = cache and cache / "eval_batch_size" / f"{_slug(circumstances)}.json"
+    batches = BatchSize(machine.eval_batch_size)
+    if machine.find_eval_batch_size:
+        batches = remembered(machine.device, memory)
     result = evaluate(
         load_checkpoint(base_model, adapter, machine, spec["quantization"]),
         load_tokenizer(base_model),
@@ -37,8 +48,11 @@ def evaluate_checkpoint(
         limit=spec["limit"],
         chat=spec.get("chat", True),
         metric=spec["metric"],
-        batch_size=machine.eval_batch_size,
+        sampler=spec.get("sampler"),
+        batch_size=batches,
     )
+    if machine.find_eval_batch_size and memory is not None:
+        remember(batches, machine.device, memory, circumstances)
     benchmark = spec["benchmark"]
     write_evaluation(
         result, benchmark, spec, output, output.with_name(f"{benchmark}.samples.parquet")
@@ -52,3 +66,22 @@ def evaluate_checkpoint(
         result.n,
         result.seconds,
     )
+
+
+def _circumstances(
+    spec: Mapping[str, Any], base_model: Path, machine: Machine
+) -> dict[str, str | int]:
+    """What decides how many items fit; the adapter hardly matters."""
+    cuda = machine.device == "cuda"
+    return {
+        "base_model": base_model.name,
+        "weights": "4bit" if spec["quantization"] else machine.precision,
+        "task": spec["task"],
+        "fewshot": spec["fewshot"],
+        "attention": machine.attention,
+        "device": torch.cuda.get_device_name() if cuda else machine.device,
+    }
+
+
+def _slug(circumstances: Mapping[str, str | int]) -> str:
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", "-".join(map(str, circumstances.values())))

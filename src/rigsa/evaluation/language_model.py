@@ -1,40 +1,131 @@
 """lm-eval's Hugging Face model around one that is in memory: the same answers with less waste."""
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from lm_eval.models.huggingface import HFLM
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteria
+from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rigsa.errors import ConfigError
+from rigsa.evaluation.batching import BatchSize
 from rigsa.evaluation.harness import progress_shown
+from rigsa.evaluation.shared_prefix import SHORTEST, SharedPrefix, common_length, read_prefix
+from rigsa.evaluation.stop_texts import StopTexts
+
+# Strings that are tokenised in one call.
+TOKENISED = 256
+# Of a generation configuration, what says nothing about which token is the likeliest.
+NEUTRAL = frozenset({"bos_token_id", "eos_token_id", "pad_token_id", "transformers_version"}) | {
+    "_from_model_config",
+    "do_sample",
+    "max_length",
+    "max_new_tokens",
+    "temperature",
+    "top_k",
+    "top_p",
+    "use_cache",
+}
 
 
 class InMemoryLM(HFLM):
-    """Differs from HFLM in speed, and in refusing a prompt that HFLM would silently cut."""
+    """Differs from HFLM in speed, in memory, and in refusing a prompt that HFLM would silently cut.
+
+    What all requests begin with is read once (`share_prefix`); logits are computed where an answer
+    is looked up; an answer of one token is one forward pass.
+    """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        batches: BatchSize,
+        share_prefix: bool = True,
     ) -> None:
-        super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+        super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batches.size)
+        self.batches, self.share_prefix = batches, share_prefix
+        self.prefix: SharedPrefix | None = None
+        self.encoded: dict[str, torch.Tensor] = {}
 
     def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> list:
         return super().loglikelihood(requests, disable_tqdm or not progress_shown())
 
     def generate_until(self, requests: list, disable_tqdm: bool = False) -> list[str]:
-        return super().generate_until(requests, disable_tqdm or not progress_shown())
+        self.encoded = self._encode([request.args[0] for request in requests])
+        rows = list(self.encoded.values())
+        try:
+            with self._shared(rows, min(map(len, rows)) - 1):
+                return super().generate_until(requests, disable_tqdm or not progress_shown())
+        finally:
+            self.encoded = {}
 
-    def _loglikelihood_tokens(self, requests: list, *args: Any, **kwargs: Any) -> list:
-        longest = max(len(context) + len(answer) for _, context, answer in requests)
-        # The last token is only predicted, never read.
-        self._check_fits(longest - 1, self.max_length)
-        return super()._loglikelihood_tokens(requests, *args, **kwargs)
+    def _loglikelihood_tokens(
+        self, requests: list, disable_tqdm: bool = False, override_bs: int | None = None
+    ) -> list[tuple[float, bool]]:
+        """As HFLM, but the logits of a batch are those from its first answer token on."""
+        asked: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for place, (_, context, answer) in enumerate(requests):
+            # The last token is only predicted, never read.
+            asked[(*context, *answer[:-1])].append(place)
+        self._check_fits(max(map(len, asked)), self.max_length)
+        answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
+        bar = tqdm(total=len(requests), disable=disable_tqdm or not progress_shown())
+
+        def ask(batch: Sequence[tuple[int, ...]]) -> Sequence[None]:
+            first = min(len(requests[place][1]) for row in batch for place in asked[row]) - 1
+            logits = self._logits([torch.tensor(row) for row in batch], first)
+            places, sums, greedy = [], [], []
+            for row, of_row in zip(batch, logits, strict=True):
+                for place in asked[row]:
+                    _, context, answer = requests[place]
+                    begin = len(context) - 1 - first
+                    likely = of_row[begin : begin + len(answer)].log_softmax(
+                        -1, dtype=self.softmax_dtype
+                    )
+                    tokens = torch.tensor(answer, device=likely.device)[:, None]
+                    places.append(place)
+                    sums.append(likely.gather(-1, tokens).sum())
+                    greedy.append((likely.argmax(-1, keepdim=True) == tokens).all())
+            found = zip(torch.stack(sums).tolist(), torch.stack(greedy).tolist(), strict=True)
+            for place, answer in zip(places, found, strict=True):
+                answers[place] = answer
+            bar.update(len(places))
+            return [None] * len(batch)
+
+        # The longest first: what does not fit is known at once.
+        rows = sorted(asked, key=lambda row: (-len(row), row))
+        shortest = min(len(context) for _, context, _ in requests)
+        with self._shared([torch.tensor(row) for row in rows], shortest - 1):
+            self.batches.over(rows, ask)
+        bar.close()
+        return answers
+
+    def tok_encode(self, string: str, *args: Any, **kwargs: Any) -> Any:
+        known = self.encoded.get(string)
+        return super().tok_encode(string, *args, **kwargs) if known is None else known
 
     def tok_batch_encode(self, strings: list[str], **kwargs: Any) -> tuple:
-        room = kwargs.pop("left_truncate_len", None)
-        tokens, attention = super().tok_batch_encode(strings, **kwargs)
-        self._check_fits(tokens.shape[1], room or self.max_length)
-        return tokens, attention
+        """Every string is tokenised once, in `generate_until`; HFLM does so twice."""
+        rows = [self.encoded[string].long() for string in strings]
+        self._check_fits(max(map(len, rows)), kwargs["left_truncate_len"])
+        ones = [torch.ones_like(row) for row in rows]
+        return _padded_left(rows, self.tokenizer.pad_token_id), _padded_left(ones, 0)
+
+    def _encode(self, strings: list[str]) -> dict[str, torch.Tensor]:
+        encoded = {}
+        distinct = list(dict.fromkeys(strings))
+        for start in range(0, len(distinct), TOKENISED):
+            part = distinct[start : start + TOKENISED]
+            # HFLM's own call, for its treatment of special tokens.
+            tokens, attention = super().tok_batch_encode(part)
+            for string, row, mask in zip(part, tokens, attention, strict=True):
+                # Half the memory: there may be thousands of prompts of thousands of tokens.
+                encoded[string] = row[mask.bool()].int()
+        return encoded
 
     def _check_fits(self, length: int, room: int) -> None:
         if length > room:
@@ -43,51 +134,102 @@ class InMemoryLM(HFLM):
                 "benchmark a smaller `fewshot` in the study."
             )
 
+    @contextmanager
+    def _shared(self, rows: Sequence[torch.Tensor], most: int) -> Iterator[None]:
+        """Within it, the first tokens of all rows, `most` at the most, are in `self.prefix`."""
+        length = min(common_length(rows), most) if self.share_prefix and len(rows) > 1 else 0
+        if length >= SHORTEST:
+            tokens = rows[0][:length].long().to(self.device)
+            (self.prefix,) = self.batches.over(
+                [tokens], lambda one: [read_prefix(self.model, one[0])]
+            )
+        try:
+            yield
+        finally:
+            self.prefix = None
+
+    def _logits(self, rows: Sequence[torch.Tensor], first: int) -> torch.Tensor:
+        """Logits [rows, positions from `first` on, vocabulary].
+
+        Rows are filled up on the right, where a causal model does not look.
+        """
+        cut = len(self.prefix) if self.prefix else 0
+        inputs = pad_sequence([row[cut:] for row in rows], batch_first=True).to(self.device)
+        kept = cut + inputs.shape[1] - first
+        with torch.no_grad():
+            logits = self.model(
+                input_ids=inputs,
+                past_key_values=self.prefix.for_one_pass() if self.prefix else None,
+                use_cache=self.prefix is not None,
+                logits_to_keep=kept,
+            ).logits
+        return logits[:, -kept:]
+
     def _model_generate(
-        self, context: torch.Tensor, max_length: int, stop: list[str], **settings: Any
+        self,
+        context: torch.Tensor,
+        max_length: int,
+        stop: list[str],
+        attention_mask: torch.Tensor,
+        **settings: Any,
     ) -> torch.Tensor:
         """Greedy unless the task samples; each row ends by itself, at end of turn or stop text."""
         if not settings.get("do_sample"):
             settings["do_sample"] = False
             settings.pop("temperature", None)
+        longest = max_length - context.shape[1]
+        one_pass = longest == 1 and settings == {"do_sample": False} and self._takes_likeliest()
+
+        def ask(rows: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+            return self._next(rows) if one_pass else self._go_on(rows, longest, stop, settings)
+
+        rows = [row[mask.bool()] for row, mask in zip(context, attention_mask, strict=True)]
+        new = pad_sequence(
+            self.batches.over(rows, ask), True, padding_value=self.tokenizer.pad_token_id
+        )
+        return torch.cat([context, new], dim=1)
+
+    def _takes_likeliest(self) -> bool:
+        """Whether the model's own generation settings leave the likeliest token as it is."""
+        own = getattr(self.model, "generation_config", None)
+        return own is None or set(own.to_diff_dict()) <= NEUTRAL
+
+    def _next(self, rows: Sequence[torch.Tensor]) -> torch.Tensor:
+        """One more token of each row [rows, 1]."""
+        last = torch.tensor([len(row) - 1 for row in rows])
+        first = int(last.min())
+        logits = self._logits(rows, first)
+        return logits[torch.arange(len(rows)), last - first].argmax(-1, keepdim=True)
+
+    def _go_on(
+        self, rows: Sequence[torch.Tensor], longest: int, stop: list[str], settings: dict[str, Any]
+    ) -> torch.Tensor:
+        """At most `longest` more tokens of each row [rows, tokens]."""
+        past, cut, pad = {}, 0, self.tokenizer.pad_token_id
+        if self.prefix is not None and settings.get("num_beams", 1) == 1:
+            past = {"past_key_values": self.prefix.to_go_on(len(rows))}
+            cut = len(self.prefix)
+        # What is filled up stands between the beginning and the rest.
+        beginning = torch.stack([row[:cut] for row in rows])
+        rest = [row[cut:] for row in rows]
+        inputs = torch.cat([beginning, _padded_left(rest, pad)], dim=1)
+        ones = _padded_left([torch.ones_like(row) for row in rest], 0)
         end = self.tokenizer.eos_token
         texts = [text for text in stop if text and text != end]
-        criteria = [StopTexts(texts, self.tokenizer, context.shape[1])] if texts else []
-        return self.model.generate(
-            input_ids=context,
-            max_length=max_length,
+        criteria = [StopTexts(texts, self.tokenizer, inputs.shape[1])] if texts else []
+        output = self.model.generate(
+            input_ids=inputs,
+            attention_mask=torch.cat([torch.ones_like(beginning), ones], dim=1),
+            max_length=inputs.shape[1] + longest,
             stopping_criteria=criteria,
             eos_token_id=self.tokenizer.eos_token_id,
-            pad_token_id=self.tokenizer.pad_token_id,
+            pad_token_id=pad,
             use_cache=True,
+            **past,
             **settings,
         )
+        return output[:, inputs.shape[1] :]
 
 
-class StopTexts(StoppingCriteria):
-    """Ends the rows whose new text holds a stop text; lm-eval cuts the text there afterwards.
-
-    lm-eval's own criterion decodes all rows for every stop text at every token; this decodes only
-    the rows that may go on, and each once.
-    """
-
-    def __init__(
-        self, texts: list[str], tokenizer: PreTrainedTokenizerBase, prompt_length: int
-    ) -> None:
-        self.texts, self.tokenizer, self.prompt_length = texts, tokenizer, prompt_length
-        lengths = [len(tokenizer.encode(text, add_special_tokens=False)) for text in texts]
-        # Two more tokens than the text itself has: a model may spell it in other tokens.
-        self.lookback = max(lengths) + 2
-        self.ended: torch.Tensor | None = None
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-        if self.ended is None:
-            self.ended = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-        self.ended |= input_ids[:, -1] == self.tokenizer.eos_token_id
-        going = (~self.ended).nonzero().flatten()
-        if len(going) == 0:
-            return self.ended
-        new = input_ids[going, self.prompt_length :][:, -self.lookback :]
-        for row, text in zip(going.tolist(), self.tokenizer.batch_decode(new), strict=True):
-            self.ended[row] = any(stop in text for stop in self.texts)
-        return self.ended
+def _padded_left(rows: Sequence[torch.Tensor], value: int) -> torch.Tensor:
+    return pad_sequence(list(rows), batch_first=True, padding_value=value, padding_side="left")

@@ -11,8 +11,17 @@ from rigsa.files import read_jsonl
 OUR_TASKS = Path(__file__).resolve().parents[1] / "tasks" / "lm_eval"
 
 
-def load_task(name: str, data_files: Mapping[str, str], fewshot: int, fewshot_seed: int) -> Any:
+def load_task(
+    name: str,
+    data_files: Mapping[str, str],
+    fewshot: int,
+    fewshot_seed: int,
+    sampler: str | None = None,
+) -> Any:
     """The lm-eval task `name` with `fewshot` examples before every question.
+
+    `sampler` is lm-eval's name for how they are chosen: "default" draws others for every question,
+    "first_n" takes the first ones for all; None leaves it to the task.
 
     `data_files` gives a JSON-lines file for each split, by the task's own split names; without any,
     the task takes what it names itself (from the hub's cache). Items stay in memory: nothing is
@@ -28,6 +37,8 @@ def load_task(name: str, data_files: Mapping[str, str], fewshot: int, fewshot_se
         # Then nothing is read of the training items, which may be many. Otherwise the key stays as
         # it is: whether it is set decides how lm-eval draws.
         overrides["fewshot_split"] = shown = asked
+    if sampler is not None:
+        overrides["fewshot_config"] = {**(config.get("fewshot_config") or {}), "sampler": sampler}
     if data_files:
         missing = sorted({asked, shown} - set(data_files))
         if missing:

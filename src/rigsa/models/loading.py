@@ -16,6 +16,9 @@ from transformers import (
 from rigsa.errors import FileError, RigsaError
 from rigsa.machine import Machine
 
+# The faster one wherever it was measured.
+DEFAULT_ATTENTION = "sdpa"
+
 
 def load_base(
     folder: Path, machine: Machine, quantization: Mapping[str, Any] | None = None
@@ -29,13 +32,19 @@ def load_base(
 
     Raises:
         FileError: the folder is missing or its weights are corrupt.
-        RigsaError: the device is not there, or bitsandbytes left the linears as they were.
+        RigsaError: the device or the kind of attention is not there, or bitsandbytes left the
+            linears as they were.
     """
     if machine.device == "cuda" and not torch.cuda.is_available():
         raise RigsaError("device is cuda, but torch sees no GPU here; set device to cpu.")
     if not (folder / "config.json").is_file():
         raise FileError(f"{folder} is no model folder: it has no config.json.")
-    options: dict[str, Any] = {"dtype": getattr(torch, machine.precision)}
+    options: dict[str, Any] = {
+        "dtype": getattr(torch, machine.precision),
+        "attn_implementation": DEFAULT_ATTENTION
+        if machine.attention == "auto"
+        else machine.attention,
+    }
     if quantization is not None:
         options["quantization_config"] = _bitsandbytes(quantization)
         # Quantised weights are made where they stay; they cannot be moved afterwards.
@@ -44,6 +53,11 @@ def load_base(
         model = AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, **options
         )
+    except ImportError:
+        raise RigsaError(
+            f"attention is {machine.attention}, and its package is not installed here; set "
+            "attention to sdpa in config.yaml."
+        ) from None
     except (SafetensorError, OSError) as error:
         raise FileError(f"{folder} cannot be read as a model: {error}") from None
     if quantization is None:

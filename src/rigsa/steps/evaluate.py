@@ -1,4 +1,4 @@
-"""Steps that ask a checkpoint."""
+"""Steps that ask a checkpoint, or hand it on."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -29,6 +29,7 @@ def _evaluate(options: Namespace) -> None:
         options.adapter,
         options.output,
         machine_of(options),
+        options.cache,
     )
 
 
@@ -50,6 +51,12 @@ def _sample_chat(options: Namespace) -> None:
         options.output,
         _talk_machine(options),
     )
+
+
+def _merge(options: Namespace) -> None:
+    from rigsa.models.merging import merge
+
+    merge(options.checkpoint, options.base_model, options.output)
 
 
 def _talk_machine(options: Namespace) -> Machine:
@@ -75,6 +82,12 @@ STEPS = (
             TASK_DATA,
             argument("--adapter", type=Path, metavar="DIR", help="the base itself if absent"),
             output("eval/<benchmark>.json to write"),
+            argument(
+                "--cache",
+                type=Path,
+                metavar="DIR",
+                help="where --eval-batch-size auto notes what it found; not noted if absent",
+            ),
             *MACHINE,
         ),
         _evaluate,
@@ -124,5 +137,14 @@ STEPS = (
             PRECISION,
         ),
         _sample_chat,
+    ),
+    Step(
+        "merge",
+        "Write a checkpoint as a plain Hugging Face model folder.",
+        "Adds the adapter to the base model's weights and writes them with the tokenizer, for\n"
+        "tools that know nothing of adapters (lm_eval, vLLM, llama.cpp). The precision is that of\n"
+        "the training. A checkpoint on a 4-bit base is refused: rounding would lose its adapter.",
+        (CHECKPOINT, BASE_MODEL, output("model folder to write")),
+        _merge,
     ),
 )

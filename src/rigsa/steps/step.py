@@ -1,7 +1,7 @@
 """What a step of the command line is, and the arguments that steps share."""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +9,8 @@ from typing import Any
 
 from rigsa.errors import ConfigError, FileError
 from rigsa.machine import Machine
+
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,22 @@ def read_spec(text: str) -> dict[str, Any]:
 
 def machine_of(options: Namespace) -> Machine:
     """The machine settings that the step's flags and its spec give."""
-    flags = ("device", "threads", "micro_batch_size", "eval_batch_size")
+    flags = ("device", "threads", "attention", "micro_batch_size", "eval_batch_size")
     given = {name: getattr(options, name) for name in flags if hasattr(options, name)}
+    if given.get("eval_batch_size") == AUTO:
+        # A training has room for at least as many items without gradients as with them.
+        given["eval_batch_size"] = given.get("micro_batch_size", Machine.eval_batch_size)
+        given["find_eval_batch_size"] = True
     spec = read_spec(options.spec)
     return Machine(**given, precision=spec.get("precision", Machine.precision))
+
+
+def _number_or_auto(text: str) -> int | str:
+    if text == AUTO:
+        return text
+    if not text.isdecimal() or int(text) == 0:
+        raise ArgumentTypeError(f"{text!r} is neither a number from 1 on nor {AUTO}")
+    return int(text)
 
 
 SPEC = argument("spec", metavar="SPEC", help="JSON text or a file with it; see `rigsa spec`")
@@ -71,12 +85,18 @@ DEVICE = argument("--device", default="cpu", choices=["cpu", "cuda"], help="defa
 THREADS = argument("--threads", type=int, default=1, metavar="N", help="CPU threads; default: 1")
 EVAL_BATCH_SIZE = argument(
     "--eval-batch-size",
-    type=int,
+    type=_number_or_auto,
     default=16,
     metavar="N",
-    help="items in one forward pass without gradients; default: 16",
+    help="items in one forward pass without gradients, or auto: as many as fit; default: 16",
+)
+ATTENTION = argument(
+    "--attention",
+    default="auto",
+    choices=["auto", "sdpa", "eager", "flash_attention_2"],
+    help="how attention is computed; default: auto, which is sdpa",
 )
 PRECISION = argument(
     "--precision", default="float32", choices=["float32", "bfloat16"], help="default: float32"
 )
-MACHINE = (DEVICE, THREADS, EVAL_BATCH_SIZE)
+MACHINE = (DEVICE, THREADS, ATTENTION, EVAL_BATCH_SIZE)
