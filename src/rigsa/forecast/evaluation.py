@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from math import ceil
 
-from rigsa.forecast.flops import forward_flops, generation_bytes, unpacking_bytes
+from rigsa.forecast.flops import (
+    forward_flops,
+    forward_starts,
+    generation_bytes,
+    lora_bytes,
+    unpacking_bytes,
+)
 from rigsa.forecast.memory import base_bytes, index_bytes, value_bytes
 from rigsa.forecast.shape import ModelShape
 from rigsa.forecast.sizes import TaskSize
@@ -46,13 +52,18 @@ def evaluation_seconds(asking: Asking, speed: Speed) -> float:
     unpacked = unpacking_bytes(shape, asking.weight_bytes) if asking.four_bit else 0
     positions = tokens if asking.size.choices else 1
     logits = LOGIT_COPIES * batch * positions * shape.vocabulary * asking.weight_bytes
-    adapter = 2 * asking.adapter.values if asking.four_bit and asking.adapter else 0
-    flops = batch * (forward_flops(shape, tokens, positions) + adapter * tokens)
-    prompt = speed.seconds(flops, logits + unpacked, shape.layers, speed.evaluation)
+    unmerged = asking.adapter if asking.four_bit else None
+    added = 0 if unmerged is None else 2 * unmerged.values
+    starts = forward_starts(shape, unmerged, asking.four_bit)
+    flops = batch * (forward_flops(shape, tokens, positions) + added * tokens)
+    moved = logits + unpacked
+    if unmerged is not None:
+        moved += batch * tokens * lora_bytes(unmerged, asking.weight_bytes)
+    prompt = speed.seconds(flops, moved, starts, speed.evaluation)
     # The prompt's own pass gives the first new token.
     more = max(0, asking.size.new_tokens - 1)
     moved = generation_bytes(shape, batch, tokens + more / 2, asking.weight_bytes) + unpacked
-    token = speed.seconds(batch * forward_flops(shape, 1), moved, shape.layers, speed.evaluation)
+    token = speed.seconds(batch * forward_flops(shape, 1), moved, starts, speed.evaluation)
     return batches * (prompt + more * token)
 
 

@@ -1,8 +1,11 @@
-"""Floating-point operations, and bytes through the device's memory, of passes and steps."""
+"""Floating-point operations, bytes through the memory, and started operations of a pass."""
 
 from rigsa.forecast.shape import ModelShape
 from rigsa.forecast.workload import Adapter, Workload
 
+# What transformers' eager code starts in a decoder layer; what LoRA starts beside each matrix (its
+# two products, casts, scaling, sum) and 4-bit storage before each (scales and weights unpacked).
+LAYER_STARTS, LORA_STARTS, UNPACKING_STARTS = 60, 6, 2
 # Causal attention needs half of the score matrix.
 CAUSAL = 0.5
 
@@ -32,6 +35,14 @@ def adapter_flops(adapter: Adapter, recompute: bool) -> float:
     if adapter.kind == "lora":
         return (8 if recompute else 6) * adapter.values
     return 2 * adapter.adapted
+
+
+def forward_starts(shape: ModelShape, adapter: Adapter | None, four_bit: bool) -> int:
+    """Operations that a forward pass starts; `adapter` is None where it is merged."""
+    layer = LAYER_STARTS + (UNPACKING_STARTS * len(shape.layer_linears) if four_bit else 0)
+    if adapter is not None and adapter.kind == "lora":
+        layer += LORA_STARTS * len(adapter.matrices)
+    return shape.layers * layer
 
 
 def pass_bytes(work: Workload) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rigsa.forecast import disk
 from rigsa.forecast.evaluation import evaluation_memory, evaluation_seconds
-from rigsa.forecast.flops import embedding_training_flops
+from rigsa.forecast.flops import embedding_training_flops, forward_starts
 from rigsa.forecast.memory import training_peak
 from rigsa.forecast.setting import Setting
 from rigsa.forecast.speed import READ_BYTES_PER_SECOND, START_SECONDS
@@ -88,7 +88,8 @@ def _data_jobs(setting: Setting) -> list[Job]:
         flops = embedding_training_flops(shape, tokens)
         # The base model is trained where the workflow runs, not on the card; see its rule.
         speed = setting.speed
-        seconds = learnt["steps"] * speed.seconds(flops, 0, shape.layers, speed.training, 3)
+        starts = 3 * forward_starts(shape, None, four_bit=False)
+        seconds = learnt["steps"] * speed.seconds(flops, 0, starts, speed.training)
     # Weights, gradients and two moments.
     held = 4 * FLOAT32 * shape.weights if here else 0
     tasks = sum(disk.task_bytes(size) for size in setting.sizes.values())

@@ -51,7 +51,8 @@ def show_measured(comparisons: Sequence[Comparison], plan: Plan) -> str:
     rows += [None, ("All", *_compared(comparisons, plan))]
     note = (
         "Forecast against measured, in seconds of the work itself (loading left out) and in MiB; "
-        "ratio: forecast / measured. Results do not say what they ran on: they must be of this device to compare."
+        "ratio: forecast / measured. Results do not say what they ran on: compare those of this "
+        "device."
     )
     return "\n".join([table(rows), _wrapped(note)])
 
@@ -155,16 +156,16 @@ def _assumptions(plan: Plan) -> list[str]:
     else:
         rates = (
             f"{100 * speed.TRAINING_SHARE:.0f} % (training) and "
-            f"{100 * speed.EVALUATION_SHARE:.0f} % (evaluation) of {card.flops / 1e12:.0f} "
-            f"TFLOP/s, {100 * speed.BANDWIDTH_SHARE:.0f} % of {card.bandwidth / 1e9:.0f} GB/s"
+            f"{100 * speed.EVALUATION_PART * speed.TRAINING_SHARE:.0f} % (evaluation) of "
+            f"{card.flops / 1e12:.0f} TFLOP/s, {100 * speed.BANDWIDTH_SHARE:.0f} % of {card.bandwidth / 1e9:.0f} GB/s"
         )
     return [
-        f"Assumed: {rates}; {1e3 * speed.LAYER_SECONDS:.0f} ms to start a layer's operations; "
+        f"Assumed: {rates}; {1e6 * speed.OPERATION_SECONDS:.0f} µs to start an operation; "
         f"{speed.START_SECONDS:.0f} s and the reading of the weights before every job.",
         f"{size.train:,} training rows of {size.row:.0f} tokens; micro_batch_size "
         f"{setting.micro_batch_size}, eval_batch_size {setting.eval_batch_size}; activations "
-        f"{kept}; {100 * limits.FRAGMENTS:.0f} % of memory lost to fragments. Hours are those of one job "
-        "after the other.",
+        f"{kept}; {100 * limits.FRAGMENTS:.0f} % of memory lost to fragments. Hours are those of "
+        "one job after the other.",
     ]
 
 

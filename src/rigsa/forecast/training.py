@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rigsa.forecast.flops import optimizer_step_bytes, pass_bytes, training_flops
+from rigsa.forecast.flops import forward_starts, optimizer_step_bytes, pass_bytes, training_flops
 from rigsa.forecast.memory import optimizer_bytes
 from rigsa.forecast.speed import Speed
 from rigsa.forecast.workload import Workload
@@ -20,11 +20,11 @@ def training_steps(training: Mapping[str, Any], rows: int) -> int:
 
 def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, speed: Speed) -> float:
     """Of all steps; the job's start and the look at held-out items are left out."""
-    layers = work.shape.layers
     # Backward starts two operations for each of forward's.
     passes = 4 if work.recompute else 3
+    starts = passes * forward_starts(work.shape, work.adapter, work.four_bit)
     one = speed.seconds(
-        work.micro_batch * training_flops(work), pass_bytes(work), layers, speed.training, passes
+        work.micro_batch * training_flops(work), pass_bytes(work), starts, speed.training
     )
     state = optimizer_bytes(work.optimizer, work.adapter)
     step = optimizer_step_bytes(work, state) / speed.bandwidth
