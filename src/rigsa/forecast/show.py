@@ -157,7 +157,8 @@ def _assumptions(plan: Plan) -> list[str]:
         rates = (
             f"{100 * speed.TRAINING_SHARE:.0f} % (training) and "
             f"{100 * speed.EVALUATION_PART * speed.TRAINING_SHARE:.0f} % (evaluation) of "
-            f"{card.flops / 1e12:.0f} TFLOP/s, {100 * speed.BANDWIDTH_SHARE:.0f} % of {card.bandwidth / 1e9:.0f} GB/s"
+            f"{card.flops / 1e12:.0f} TFLOP/s, {100 * speed.BANDWIDTH_SHARE:.0f} % of "
+            f"{card.bandwidth / 1e9:.0f} GB/s"
         )
     return [
         f"Assumed: {rates}; {1e6 * speed.OPERATION_SECONDS:.0f} µs to start an operation; "
