@@ -23,7 +23,7 @@ from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, P
 
 from rigsa.adapters.build import build_adapter
 from rigsa.adapters.sparse_delta import SparseDeltaConfig
-from rigsa.forecast.memory import optimizer_bytes, training_memory
+from rigsa.forecast.memory import LASTING, optimizer_bytes, training_memory
 from rigsa.forecast.shape import read_shape
 from rigsa.forecast.show import table
 from rigsa.forecast.workload import Workload, adapter_of
@@ -33,7 +33,6 @@ MICRO_BATCHES = (1, 8, 16)
 TOKENS = 854  # an image of 28x28 with its question and answer
 GIB = 2**30
 EIGHT_BIT = "adamw_bnb_8bit"
-LASTING = ("base weights", "adapter values", "gradients", "optimizer state")
 
 
 class LiveStorages(TorchDispatchMode):

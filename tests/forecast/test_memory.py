@@ -67,29 +67,33 @@ def _bytes(tensors: list[torch.Tensor]) -> int:
     return sum(tensor.nbytes for tensor in tensors)
 
 
-def test_what_a_layer_saves_is_what_torch_saves() -> None:
-    """Every storage that waits for backward between a dense layer's input and its output."""
-    model, _ = _trained(DELTA, None)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("description", [DELTA, {"type": "lora", "r": 4}])
+def test_what_a_layer_saves_is_what_torch_saves(description: dict, dtype: torch.dtype) -> None:
+    """Every storage of one decoder layer that waits for backward, to the byte."""
+    model = build_adapter(make_llama().to(dtype), description, 0, None)
     shape = shape_of(model.config.to_dict())
-    layer = model.base_model.model.model.layers[0]
+    llama = model.base_model.model.model
     rows, tokens = 2, 16
-    x = torch.randn(rows, tokens, shape.hidden, requires_grad=True)
-    positions = model.base_model.model.model.rotary_emb(x, torch.arange(tokens)[None])
-    known = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    known |= {part.untyped_storage().data_ptr() for part in positions}
-    saved: dict[int, int] = {}
+    x = torch.randn(rows, tokens, shape.hidden, dtype=dtype, requires_grad=True)
+    positions = llama.rotary_emb(x, torch.arange(tokens)[None])
+    known = {part.untyped_storage().data_ptr() for part in (*model.parameters(), *positions)}
+    saved: dict[int, torch.Tensor] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in known and tensor.ndim > 2 and tensor.shape[-1] > 1:
-            saved[storage.data_ptr()] = storage.nbytes()
+        place = tensor.untyped_storage().data_ptr()
+        # Single numbers are scales and seeds.
+        if place not in known and tensor.numel() > 1:
+            saved[place] = tensor
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        output = layer(x, position_embeddings=positions)
-    work = Workload(shape, adapter_of(shape, DELTA, None), 4, "sgd", tokens, rows, recompute=False)
-    assert output is not None
-    assert sum(saved.values()) == pytest.approx(saved_in_layer(work), rel=0.05)
+        output = llama.layers[0](x, position_embeddings=positions)
+    adapter = adapter_of(shape, description, None)
+    work = Workload(shape, adapter, dtype.itemsize, "sgd", tokens, rows, recompute=False)
+    assert output.requires_grad
+    found = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
+    assert found == saved_in_layer(work)
 
 
 @given(st.integers(1, 64), st.integers(1, 64), st.sampled_from(KINDS), st.booleans())
@@ -103,6 +107,12 @@ def test_more_rows_never_take_less(few: int, more: int, kind: tuple, recompute: 
 
 def test_recomputing_saves_memory() -> None:
     assert training_peak(_work(DELTA, None)) < training_peak(_work(DELTA, None, recompute=False))
+
+
+def test_adamw_torch_copies_every_value_while_it_steps() -> None:
+    fused, plain = (_work(DELTA, None, optimizer=f"adamw_torch{form}") for form in ("_fused", ""))
+    more = training_peak(plain) - training_peak(fused)
+    assert 0 < more < value_bytes(plain.adapter)
 
 
 def test_the_index_is_the_smaller_of_two() -> None:

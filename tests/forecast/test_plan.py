@@ -31,7 +31,7 @@ def test_an_unknown_card_is_one_sentence_with_all_cards(project_root: Path, caps
 def test_a_job_that_does_not_fit_is_named_with_the_way_out(on_card: Callable[..., Setting]) -> None:
     plan = make_plan(on_card(study=paper("adamw_torch_fused")))
     (sentence,) = [misfit for misfit in plan.misfits if misfit.startswith("train")]
-    assert sentence.startswith("train rigsa step 0 takes 28.9 GiB at micro_batch_size 8")
+    assert sentence.startswith("train rigsa step 0 takes 28.8 GiB at micro_batch_size 8")
     assert "too little even for one row: try an optimizer with 8-bit state" in sentence
     assert "  NO  " in show_plan(plan)
     small = make_plan(on_card("rtx4090", eval_batch_size=16))

@@ -17,12 +17,12 @@ def kept_for_backward(work: Workload) -> int:
 def saved_in_layer(work: Workload) -> int:
     """Tensors that one decoder layer saves for backward.
 
-    A norm saves its input in float32 (in float32 that is the layer's own input); adapted linear
-    layers their inputs; attention q, k, v, its output and a float32 a head; the activation its
-    input; its product with `up` both factors.
+    A norm saves its input in float32 (in float32 that is the layer's own input) and one number a
+    token; adapted linear layers save their inputs; attention saves q, k, v, its output and a
+    float32 a head; the activation its input; its product with `up` both factors.
     """
     shape, size = work.shape, work.weight_bytes
-    norms = 2 * FLOAT32 * shape.hidden
+    norms = 2 * FLOAT32 * (shape.hidden + 1)
     linear_inputs = size * (2 * shape.hidden + shape.intermediate)
     if work.adapter.kind == "lora":
         linear_inputs = lora_inputs(work)
@@ -44,8 +44,11 @@ def lora_inputs(work: Workload) -> int:
 
 
 def layer_activations(work: Workload) -> int:
-    """One layer at its turn in backward: all it saves, and gradients on their way through it."""
-    in_flight = work.weight_bytes * (3 * work.shape.intermediate + 2 * work.shape.hidden)
+    """One layer at its turn in backward: all it saves, and gradients on their way through it.
+
+    Two of the feed-forward block's width at a time: what the product saved is free by then.
+    """
+    in_flight = work.weight_bytes * (2 * work.shape.intermediate + 2 * work.shape.hidden)
     return saved_in_layer(work) + round(work.micro_batch * work.tokens * in_flight)
 
 

@@ -25,6 +25,14 @@ LOW_BIT_STATES = {
 }
 FULL_STATES = ("adamw_torch", "adamw_torch_fused")
 OPTIMIZERS = (*FULL_STATES, *LOW_BIT_STATES, "sgd")
+# What is there all the time, by its name in `training_memory`.
+LASTING = (
+    "base weights",
+    "adapter values",
+    "places of the values",
+    "gradients",
+    "optimizer state",
+)
 # Below it int32 places are smaller than a bit for every weight.
 BIT_MASK_ABOVE = 1 / 32
 
@@ -46,7 +54,10 @@ def training_memory(work: Workload) -> dict[str, int]:
 
 
 def training_peak(work: Workload) -> int:
-    return sum(training_memory(work).values())
+    """Of the backward pass, or of the optimizer's step where that needs more."""
+    parts = training_memory(work)
+    lasting = sum(parts[name] for name in LASTING)
+    return max(sum(parts.values()), lasting + step_bytes(work))
 
 
 def base_bytes(
@@ -89,6 +100,11 @@ def optimizer_bytes(optimizer: str, adapter: Adapter) -> int:
         f"training.optimizer is {optimizer!r}, whose state the forecast cannot count; "
         f"{one_of(optimizer, OPTIMIZERS)}"
     )
+
+
+def step_bytes(work: Workload) -> int:
+    """While the optimizer steps: adamw_torch updates all tensors at once, with a copy of each."""
+    return value_bytes(work.adapter) if work.optimizer == "adamw_torch" else 0
 
 
 def turn_bytes(work: Workload) -> int:
