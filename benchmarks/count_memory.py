@@ -135,7 +135,7 @@ def forecast(folder: Path, dtype: str, micro_batch: int, optimizer: str) -> dict
     adapter = adapter_of(shape, {"type": "sparse_delta", "dtype": dtype}, 1.0)
     work = Workload(shape, adapter, 2, optimizer, TOKENS, micro_batch, recompute=True)
     parts = training_memory(work)
-    lasting = {name: parts[name] for name in LASTING}
+    lasting = {name: parts[name] for name in LASTING if parts[name]}
     return {**lasting, "passing": sum(parts.values()) - sum(lasting.values())}
 
 
@@ -177,7 +177,7 @@ def _table(
 
 
 def _cells(counted: int, expected: int) -> tuple[str, str, str]:
-    return f"{counted / GIB:.3f}", f"{expected / GIB:.3f}", f"{expected / counted:.3f}"
+    return f"{counted / GIB:.3f}", f"{expected / GIB:.3f}", f"{expected / max(counted, 1):.3f}"
 
 
 if __name__ == "__main__":

@@ -56,6 +56,14 @@ def _peak(work) -> int:
     return training_peak(work)
 
 
+def test_a_batch_that_is_found_fits(on_card: Callable[..., Setting]) -> None:
+    plan = make_plan(on_card(eval_batch_size="auto"))
+    found = {job.benchmark: job for job in plan.jobs if job.arm == "base"}
+    assert all(plan.fits(job) for job in found.values())
+    assert found["piqa"].rows == 256
+    assert found["textual_mnist_5shot"].rows == 8
+
+
 def test_hours_are_those_of_the_operations(on_card: Callable[..., Setting]) -> None:
     """At least 6 operations a weight and token, with recomputation 8, at half of 165 TFLOP/s."""
     plan = make_plan(on_card())

@@ -8,7 +8,7 @@ from rigsa.forecast import disk
 from rigsa.forecast.evaluation import evaluation_memory, evaluation_seconds
 from rigsa.forecast.flops import embedding_training_flops, forward_starts
 from rigsa.forecast.memory import training_peak
-from rigsa.forecast.setting import Setting
+from rigsa.forecast.setting import AUTO, Setting
 from rigsa.forecast.speed import READ_BYTES_PER_SECOND, START_SECONDS
 from rigsa.forecast.training import training_seconds
 from rigsa.forecast.workload import FLOAT32
@@ -17,6 +17,8 @@ from rigsa.study import Arm, Benchmark, Checkpoint
 # Choosing a mask ranks this many weights a second on two cores.
 MASKED_WEIGHTS_PER_SECOND = 3e7
 MOST_ROWS = 999
+# Requests at a time that an evaluation with `eval_batch_size: auto` tries first.
+FIRST_TRY_CPU, FIRST_TRY_GPU = 16, 256
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Job:
         seconds: of the work itself; `start_seconds` come before it.
         device_bytes: tensors on the device, as the allocator counts them.
         host_bytes: memory of the machine; on a CPU the tensors are in it.
-        most_rows: of the batch that sets the memory, the largest that fits; None for other jobs.
+        rows: in one pass.
+        most_rows: in one pass that still fits; None for jobs without a device.
         bytes_at_one: device_bytes at a batch of one row.
     """
 
@@ -42,6 +45,7 @@ class Job:
     host_bytes: int = 0
     disk_bytes: int = 0
     trained: int = 0
+    rows: int = 0
     most_rows: int | None = None
     bytes_at_one: int = 0
 
@@ -134,6 +138,7 @@ def _training_job(setting: Setting, arm: Arm, point: Checkpoint) -> Job:
         host_bytes=_host(setting, peak_bytes),
         disk_bytes=disk.checkpoint_bytes(work.adapter, arm.training["logs"]),
         trained=work.adapter.trainable,
+        rows=work.micro_batch,
         most_rows=largest_batch(peak, setting.room),
         bytes_at_one=_device(setting, peak(1)),
     )  # fmt: skip
@@ -145,6 +150,9 @@ def _evaluation_job(setting: Setting, arm: Arm, point: Checkpoint, benchmark: Be
     def peak(rows: int) -> int:
         return sum(evaluation_memory(setting.asking(arm, point.step, benchmark, rows)).values())
 
+    most_rows = largest_batch(peak, setting.room)
+    if setting.eval_batch_size == AUTO:
+        asking = setting.asking(arm, point.step, benchmark, found_batch(setting, most_rows))
     peak_bytes = peak(asking.batch)
     items, _ = asking.size.asked(benchmark)
     return Job(
@@ -154,9 +162,18 @@ def _evaluation_job(setting: Setting, arm: Arm, point: Checkpoint, benchmark: Be
         device_bytes=_device(setting, peak_bytes),
         host_bytes=_host(setting, peak_bytes),
         disk_bytes=disk.samples_bytes(items),
-        most_rows=largest_batch(peak, setting.room),
+        rows=asking.batch,
+        most_rows=most_rows,
         bytes_at_one=_device(setting, peak(1)),
     )  # fmt: skip
+
+
+def found_batch(setting: Setting, most_rows: int) -> int:
+    """What `eval_batch_size: auto` comes to: halved from the first try until it fits."""
+    rows = FIRST_TRY_CPU if setting.card.is_cpu else FIRST_TRY_GPU
+    while rows > max(1, most_rows):
+        rows //= 2
+    return rows
 
 
 def largest_batch(peak: Callable[[int], int], room: int) -> int:

@@ -71,9 +71,8 @@ class Plan:
     def _misfit(self, job: Job) -> str:
         training = job.rule == "train"
         key = "micro_batch_size" if training else "eval_batch_size"
-        rows = getattr(self.setting, key)
         has = f"{self.setting.card.name} has room for {self.setting.room / GIB:.1f} GiB"
-        takes = f"{job.name} takes {self.tensors(job) / GIB:.1f} GiB at {key} {rows}, and {has}"
+        takes = f"{job.name} takes {self.tensors(job) / GIB:.1f} GiB at {key} {job.rows}, and {has}"
         if job.most_rows:
             return f"{takes}: lower {key} to {job.most_rows}."
         return f"{takes}, too little even for one row: {self._way_out(job)}."

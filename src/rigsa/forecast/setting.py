@@ -21,6 +21,8 @@ from rigsa.study import Arm, Benchmark, Study
 DRIVER_BYTES, FRAGMENTS = 0.7 * GIB, 0.05
 # Libraries of a process, without and with those for a GPU.
 CPU_PROCESS, GPU_PROCESS = 0.6 * GIB, 3 * GIB
+# As many requests at a time as fit.
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Setting:
     card: Card
     precision: str
     micro_batch_size: int
-    eval_batch_size: int
+    eval_batch_size: int | str
     recompute: bool
 
     @cached_property
@@ -107,7 +109,7 @@ class Setting:
             adapter=self.adapter(arm, step),
             size=self.sizes[benchmark.task],
             benchmark=benchmark,
-            batch=self.eval_batch_size if batch is None else batch,
+            batch=batch or (1 if self.eval_batch_size == AUTO else self.eval_batch_size),
             weight_bytes=self.weight_bytes,
             four_bit=arm.base == "four_bit",
             double_quant=self.double_quant,
