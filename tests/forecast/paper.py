@@ -5,7 +5,7 @@ from rigsa.study import Arm, Benchmark, Study
 BASE_MODEL = {
     "title": "SmolLM2-1.7B-Instruct",
     "source": "hub",
-    "four_bit": {},
+    "four_bit": {"repository": "unsloth/SmolLM2-1.7B-Instruct-bnb-4bit"},
     "forecast": {
         "hidden_size": 2048,
         "num_hidden_layers": 24,

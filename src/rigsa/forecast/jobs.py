@@ -7,7 +7,7 @@ from typing import Any
 from rigsa.forecast import disk
 from rigsa.forecast.evaluation import evaluation_memory, evaluation_seconds
 from rigsa.forecast.flops import embedding_training_flops, forward_starts
-from rigsa.forecast.memory import training_peak
+from rigsa.forecast.memory import base_bytes, training_peak
 from rigsa.forecast.setting import AUTO, Setting
 from rigsa.forecast.speed import READ_BYTES_PER_SECOND, START_SECONDS
 from rigsa.forecast.training import training_seconds
@@ -96,6 +96,9 @@ def _data_jobs(setting: Setting) -> list[Job]:
         seconds = learnt["steps"] * speed.seconds(flops, 0, starts, speed.training)
     # Weights, gradients and two moments.
     held = 4 * FLOAT32 * shape.weights if here else 0
+    # A ready 4-bit model is one more folder.
+    separate = {"repository", "folder"} & set(entry.get("four_bit", ()))
+    ready = base_bytes(shape, 2, four_bit=True, double_quant=True) if separate else 0
     tasks = sum(disk.task_bytes(size) for size in setting.sizes.values())
     host = setting.process_bytes
     return [
@@ -104,7 +107,7 @@ def _data_jobs(setting: Setting) -> list[Job]:
             "base_model",
             seconds=seconds,
             host_bytes=host + held,
-            disk_bytes=disk.model_bytes(shape, here),
+            disk_bytes=disk.model_bytes(shape, here) + ready,
         ),
     ]
 
