@@ -12,11 +12,16 @@ from rigsa.errors import ConfigError
 from rigsa.forecast.cards import CARDS, Card, card
 from rigsa.forecast.jobs import largest_batch
 from rigsa.forecast.measured import measured
-from rigsa.forecast.plan import make_plan
-from rigsa.forecast.setting import Setting
+from rigsa.forecast.memory import training_peak
+from rigsa.forecast.plan import Plan, make_plan
+from rigsa.forecast.setting import Setting, setting_from
+from rigsa.forecast.shape import study_shape
 from rigsa.forecast.show import WIDTH, show_measured, show_plan
+from rigsa.forecast.speed import cpu_card
 from rigsa.forecast.training import micro_batch_of
+from rigsa.paths import ResultPaths
 from rigsa.study import load_study
+from tests.forecast.conftest import CONFIG
 from tests.forecast.paper import paper
 
 
@@ -45,15 +50,9 @@ def test_the_largest_batch_fits_and_one_more_does_not(on_card: Callable[..., Set
         if job.rule == "train":
             arm = setting.study.arms[job.arm]
             sizes = [setting.workload(arm, job.step, job.most_rows + more) for more in (0, 1)]
-            fits = [_peak(work) <= setting.room for work in sizes]
+            fits = [training_peak(work) <= setting.room for work in sizes]
             assert fits == [True, False]
     assert largest_batch(lambda rows: 10 * rows, 5) == 0
-
-
-def _peak(work) -> int:
-    from rigsa.forecast.memory import training_peak
-
-    return training_peak(work)
 
 
 def test_a_batch_that_is_found_fits(on_card: Callable[..., Setting]) -> None:
@@ -77,7 +76,7 @@ def test_hours_are_those_of_the_operations(on_card: Callable[..., Setting]) -> N
     assert qlora.seconds > 3 * dense.seconds  # Four epochs.
 
 
-def _seconds(plan) -> float:
+def _seconds(plan: Plan) -> float:
     return sum(job.seconds for job in plan.jobs)
 
 
@@ -128,11 +127,19 @@ def test_a_study_for_a_gpu_asks_which_one(project_root: Path, monkeypatch, capsy
     assert "say on which one: --gpu rtx3090, rtx4090" in capsys.readouterr().err
 
 
-def test_the_forecast_stands_beside_what_was_measured(project_root: Path, tmp_path: Path) -> None:
-    from rigsa.forecast.setting import setting_from
-    from rigsa.paths import ResultPaths
-    from tests.forecast.conftest import CONFIG
+def test_a_cpu_by_given_rates_and_by_measured_ones(
+    project_root: Path, tmp_path: Path, capsys
+) -> None:
+    arguments = ["plan", "--study", "embedded", "--device", "cpu", "--results", str(tmp_path)]
+    assert main([*arguments, "--gflops", "100", "--bandwidth", "20"]) == 0
+    assert "70 % of 100 GFLOP/s and 20 GB/s" in capsys.readouterr().out
+    shape = study_shape(load_study("embedded"), ResultPaths(tmp_path, "embedded"))
+    measured_here = cpu_card(shape, rows=64, threads=1, flops=None, bandwidth=2e10)
+    assert measured_here.flops > 1e8
+    assert measured_here.bandwidth == 2e10
 
+
+def test_the_forecast_stands_beside_what_was_measured(project_root: Path, tmp_path: Path) -> None:
     paths = ResultPaths(tmp_path, "embedded")
     cpu = Card("cpu", 16 * 2**30, 100e9, 20e9)
     plan = make_plan(setting_from(load_study("embedded"), paths, cpu, CONFIG, None))

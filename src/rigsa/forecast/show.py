@@ -160,6 +160,8 @@ def _assumptions(plan: Plan) -> list[str]:
             f"{card.flops / 1e12:.0f} TFLOP/s, {100 * speed.BANDWIDTH_SHARE:.0f} % of "
             f"{card.bandwidth / 1e9:.0f} GB/s"
         )
+    if setting.precision == "float32" and not card.is_cpu:
+        rates += " (its bfloat16 rate, which float32 does not reach: hours are too few)"
     return [
         f"Assumed: {rates}; {1e6 * speed.OPERATION_SECONDS:.0f} µs to start an operation; "
         f"{speed.START_SECONDS:.0f} s and the reading of the weights before every job.",
