@@ -41,6 +41,11 @@ def test_parameters_of_a_sparse_delta() -> None:
     assert some.values == 24 * 2048**2
 
 
+def test_an_adapter_that_is_not_counted_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"adapter\.type is 'lokr', which the forecast cannot"):
+        adapter_of(SMOLLM2, {"type": "lokr"}, None)
+
+
 def test_grouped_queries_and_a_head_of_its_own() -> None:
     config = BASE_MODEL["forecast"] | {"num_key_value_heads": 8, "tie_word_embeddings": False}
     shape = shape_of(config)

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rigsa.errors import ConfigError
 from rigsa.forecast.shape import Matrix, ModelShape
+from rigsa.validation import one_of
 
 FLOAT32 = 4
+KINDS = ("sparse_delta", "lora")
 BYTES = {"float32": FLOAT32, "bfloat16": 2}
 
 
@@ -67,7 +70,15 @@ class Adapter:
 
 
 def adapter_of(shape: ModelShape, description: Mapping[str, Any], density: float | None) -> Adapter:
-    """From an arm's `adapter` in the study and the density of its step."""
+    """From an arm's `adapter` in the study and the density of its step.
+
+    Raises ConfigError for a type of adapter that is not counted here.
+    """
+    if description["type"] not in KINDS:
+        raise ConfigError(
+            f"adapter.type is {description['type']!r}, which the forecast cannot count; "
+            f"{one_of(description['type'], KINDS)}"
+        )
     return Adapter(
         kind=description["type"],
         matrices=tuple(shape.targets(description)),
