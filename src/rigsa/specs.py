@@ -27,7 +27,9 @@ def base_model_spec(study: Study) -> dict[str, Any]:
     """How the base model is made; its 4-bit form is made from it on loading."""
     entry = study.base_model_entry
     return {
-        key: value for key, value in entry.items() if key not in ("title", "source", "four_bit")
+        key: value
+        for key, value in entry.items()
+        if key not in ("title", "source", "four_bit", "forecast")
     }
 
 
@@ -93,7 +95,10 @@ def outline(study: Study) -> dict[str, Any]:
     return {
         "title": study.title,
         "base_model": study.base_model_entry.get("title", study.base_model),
-        "tasks": {task: study.task_entries[task] for task in tasks},
+        "tasks": {
+            task: {k: v for k, v in study.task_entries[task].items() if k != "forecast"}
+            for task in tasks
+        },
         "target_task": study.target_task,
         "source_tasks": study.source_tasks,
         "seeds": study.seeds,

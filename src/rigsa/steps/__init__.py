@@ -1,5 +1,5 @@
 """The steps of the command line, in the order of a study."""
 
-from rigsa.steps import adapters, analysis, data, evaluate, study
+from rigsa.steps import adapters, analysis, data, evaluate, plan, study
 
-STEPS = (*data.STEPS, *adapters.STEPS, *evaluate.STEPS, *analysis.STEPS, *study.STEPS)
+STEPS = (*data.STEPS, *adapters.STEPS, *evaluate.STEPS, *analysis.STEPS, *study.STEPS, *plan.STEPS)

@@ -1,0 +1,39 @@
+"""Bytes on the disk that jobs leave behind."""
+
+from rigsa.forecast.memory import value_bytes
+from rigsa.forecast.shape import ModelShape
+from rigsa.forecast.sizes import TaskSize
+from rigsa.forecast.workload import FLOAT32, Adapter
+
+# Lines of training.jsonl with every layer's statistics, and the small JSON files of a checkpoint.
+LOG_BYTES_PER_MATRIX = 100
+SMALL_FILES = 10_000
+# One row of a samples file, compressed; a token as text.
+SAMPLE_BYTES, TOKEN_BYTES = 100, 4
+# A tokenizer's files.
+TOKENIZER_BYTES = 4_000_000
+
+
+def mask_bytes(adapter: Adapter) -> int:
+    """One bit a weight, at every density."""
+    return -(-adapter.adapted // 8)
+
+
+def checkpoint_bytes(adapter: Adapter, log_lines: int) -> int:
+    """The saved adapter, with its mask if it is sparse, and the training's log."""
+    sparse = adapter.kind == "sparse_delta" and adapter.density < 1
+    log = log_lines * LOG_BYTES_PER_MATRIX * adapter.layers * len(adapter.matrices)
+    return value_bytes(adapter) + (mask_bytes(adapter) if sparse else 0) + log + SMALL_FILES
+
+
+def samples_bytes(items: int) -> int:
+    return items * SAMPLE_BYTES + SMALL_FILES
+
+
+def model_bytes(shape: ModelShape, trained_here: bool) -> int:
+    """The base model's folder: one that is trained here is float32, those of the hub bfloat16."""
+    return shape.weights * (FLOAT32 if trained_here else 2) + TOKENIZER_BYTES
+
+
+def task_bytes(size: TaskSize) -> int:
+    return round((size.train * size.row + size.test * size.prompt) * TOKEN_BYTES) + SMALL_FILES

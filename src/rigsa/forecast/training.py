@@ -1,0 +1,32 @@
+"""How long a training takes: passes over its micro-batches, and a step of the optimizer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rigsa.forecast.flops import forward_starts, optimizer_step_bytes, pass_bytes, training_flops
+from rigsa.forecast.memory import optimizer_bytes
+from rigsa.forecast.speed import Speed
+from rigsa.forecast.workload import Workload
+
+
+def micro_batch_of(batch: int, limit: int) -> int:
+    """Rows in a pass: batches are split evenly, as the trainer does it."""
+    return max(size for size in range(1, min(batch, limit) + 1) if batch % size == 0)
+
+
+def training_steps(training: Mapping[str, Any], rows: int) -> int:
+    return max(1, round(training["epochs"] * rows / training["batch_size"]))
+
+
+def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, speed: Speed) -> float:
+    """Of all steps; the job's start and the look at held-out items are left out."""
+    # Backward starts two operations for each of forward's.
+    passes = 4 if work.recompute else 3
+    starts = passes * forward_starts(work.shape, work.adapter, work.four_bit)
+    one = speed.seconds(
+        work.micro_batch * training_flops(work), pass_bytes(work), starts, speed.training
+    )
+    state = optimizer_bytes(work.optimizer, work.adapter)
+    step = optimizer_step_bytes(work, state) / speed.bandwidth
+    splits = training["batch_size"] // work.micro_batch
+    return training_steps(training, rows) * (splits * one + step)

@@ -1,0 +1,115 @@
+"""One training as numbers: the model's shape, what is free in it, and how it is fed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rigsa.errors import ConfigError
+from rigsa.forecast.shape import Matrix, ModelShape
+from rigsa.validation import one_of
+
+FLOAT32 = 4
+KINDS = ("sparse_delta", "lora")
+BYTES = {"float32": FLOAT32, "bfloat16": 2}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What an adapter adds to each of the matrices it goes on.
+
+    Args:
+        kind: "sparse_delta" or "lora".
+        matrices: (out_features, in_features) of those of one decoder layer.
+        layers: decoder layers.
+        density: share of a sparse delta's weights that are free.
+        rank: of LoRA.
+        gate: groups that share one gate of a sparse delta, "matrix", "layer", "global" or "none".
+        value_bytes: of one value and of its gradient.
+    """
+
+    kind: str
+    matrices: tuple[Matrix, ...]
+    layers: int
+    density: float = 1.0
+    rank: int = 0
+    gate: str = "matrix"
+    value_bytes: int = FLOAT32
+
+    @property
+    def adapted(self) -> int:
+        """Weights of the base model that the adapter changes."""
+        return self.layers * sum(rows * columns for rows, columns in self.matrices)
+
+    @property
+    def rows(self) -> int:
+        return self.layers * sum(rows for rows, _ in self.matrices)
+
+    @property
+    def values(self) -> int:
+        """Trained values without gates."""
+        if self.kind == "lora":
+            return self.rank * self.layers * sum(sum(matrix) for matrix in self.matrices)
+        return round(self.density * self.adapted)
+
+    @property
+    def gates(self) -> int:
+        if self.kind == "lora":
+            return 0
+        each = {"matrix": self.layers * len(self.matrices), "layer": self.layers, "global": 1}
+        return each.get(self.gate, 0)
+
+    @property
+    def trainable(self) -> int:
+        return self.values + self.gates
+
+    @property
+    def tensors(self) -> int:
+        """Trained tensors: a value tensor a matrix, or LoRA's two, and the gates."""
+        each = 2 if self.kind == "lora" else 1
+        return each * self.layers * len(self.matrices) + self.gates
+
+
+def adapter_of(shape: ModelShape, description: Mapping[str, Any], density: float | None) -> Adapter:
+    """From an arm's `adapter` in the study and the density of its step.
+
+    Raises ConfigError for a type of adapter that is not counted here.
+    """
+    if description["type"] not in KINDS:
+        raise ConfigError(
+            f"adapter.type is {description['type']!r}, which the forecast cannot count; "
+            f"{one_of(description['type'], KINDS)}"
+        )
+    return Adapter(
+        kind=description["type"],
+        matrices=tuple(shape.targets(description)),
+        layers=shape.layers,
+        density=1.0 if density is None else density,
+        rank=description.get("r", 0),
+        gate=description.get("gate", "matrix"),
+        value_bytes=BYTES[description.get("dtype", "float32")],
+    )
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A training of `adapter` on a base model of `shape`.
+
+    Args:
+        weight_bytes: of one base weight and one activation: 4 for float32, 2 for bfloat16.
+        four_bit: the base model's linear layers are stored in 4-bit.
+        double_quant: their scales are quantised as well.
+        optimizer: its name in transformers.
+        tokens: in one row.
+        micro_batch: rows in one forward and backward pass.
+        recompute: activations inside a decoder layer are computed again in backward.
+    """
+
+    shape: ModelShape
+    adapter: Adapter
+    weight_bytes: int
+    optimizer: str
+    tokens: float
+    micro_batch: int
+    recompute: bool
+    four_bit: bool = False
+    double_quant: bool = False
