@@ -40,6 +40,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def link_file(path: Path, target: Path) -> None:
+    """Makes `path` a symbolic link to the file `target`, in place of whatever it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(target)
+    partial.replace(path)
+
+
 def write_text(path: Path, text: str) -> None:
     with whole_file(path) as partial:
         partial.write_text(text)

@@ -206,11 +206,18 @@ def _check_tasks(study: Study, path: Path) -> None:
                     f"{path}: no benchmark asks {kind} task {task!r} of every arm; add one to "
                     "benchmarks."
                 )
-    for task in study.base_model_entry["tasks"]:
+    for task in study.base_model_entry.get("tasks", ()):
         if task not in study.task_entries:
             raise ConfigError(
                 f"{CATALOG}/base_models.yaml: {study.base_model}.tasks names {task!r}; "
                 f"{one_of(task, study.task_entries)}"
+            )
+    for name, entry in study.task_entries.items():
+        parent = study.task_entries.get(entry.get("subset_of"), {"images": True})
+        if "images" not in parent:
+            raise ConfigError(
+                f"{CATALOG}/tasks.yaml: {name}.subset_of is {entry['subset_of']!r}, which has no "
+                "images; name a task that has."
             )
     for benchmark in study.benchmarks.values():
         for arm in benchmark.arms or ():

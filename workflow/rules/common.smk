@@ -2,6 +2,7 @@
 from pathlib import Path
 
 from rigsa import specs
+from rigsa.bases import model_of
 from rigsa.adapters.registration import METHOD_MODULES
 from rigsa.fingerprint import fingerprint
 from rigsa.paths import ResultPaths
@@ -17,6 +18,10 @@ ANY = PATHS.checkpoint("{arm}", "{seed}", "{step}")
 ENVIRONMENT = "../../environment.yml"
 TARGET_DATA = PATHS.task(STUDY.target_task)
 TARGET_FILES = PATHS.task_files(STUDY.target_task)
+TRAINED_HERE = STUDY.base_model_entry["source"] == "trained"
+# What jobs on a GPU wait for: that all of the study's models and data are at hand. Not their time
+# stamps: what a job really reads is an input of its own.
+AT_HAND = [ancient(PATHS.sources)] if SOURCES else []
 TRAINED_ARMS = [arm.name for arm in STUDY.arms.values() if arm.trained]
 
 
@@ -30,6 +35,30 @@ wildcard_constraints:
 
 def checkpoint_of(wildcards):
     return PATHS.checkpoint(wildcards.arm, wildcards.seed, wildcards.step)
+
+
+def base_model(wildcards):
+    """Folder of the base model that the arm starts from."""
+    return PATHS.base_model(model_of(STUDY, wildcards.arm))
+
+
+def base_model_files(wildcards):
+    return PATHS.base_model_files(model_of(STUDY, wildcards.arm), TRAINED_HERE)
+
+
+def source_files(source):
+    """What fetching it makes, as far as it is known beforehand."""
+    if source.kind == "model":
+        return PATHS.base_model_files(source.name, trained=False)
+    return [PATHS.source(source.kind, source.name)]
+
+
+def task_inputs(wildcards):
+    """What a task's data are made from: what was fetched, or the whole of a subset."""
+    entry = STUDY.task_entries[wildcards.task]
+    if "subset_of" in entry:
+        return PATHS.task_files(entry["subset_of"])
+    return [PATHS.source("dataset", wildcards.task)] if "hub" in entry else []
 
 
 def machine_flags(threads):

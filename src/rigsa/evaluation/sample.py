@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from rigsa.evaluation.chat import chat, sample_chat
+from rigsa.evaluation.task import first_question
 from rigsa.files import read_json, read_jsonl, write_text
 from rigsa.machine import Machine
 from rigsa.models.loading import load_checkpoint, load_tokenizer
@@ -51,6 +52,8 @@ def _load(
 
 
 def _question(folder: Path) -> str:
-    """The first test item's question in the words that the model learnt to answer."""
-    task = generator(read_json(folder / "info.json")["spec"]["generator"])
-    return task.messages(read_jsonl(folder / "test.jsonl")[0])[0]["content"]
+    """The first item's question in the words of its benchmark."""
+    spec = read_json(folder / "info.json")["spec"]
+    if "stock" in spec:
+        return first_question(spec["stock"], folder)
+    return generator(spec["generator"]).messages(read_jsonl(folder / "test.jsonl")[0])[0]["content"]

@@ -13,8 +13,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from rigsa.device import check_device
 from rigsa.errors import FileError, RigsaError
 from rigsa.machine import Machine
+from rigsa.models.folder import READY, check_config
 
 
 def load_base(
@@ -25,24 +27,29 @@ def load_base(
     Args:
         folder: a Hugging Face model folder with safetensors weights.
         quantization: None for the machine's precision; {"quant_type", "compute_dtype",
-            "double_quant"} for bitsandbytes 4-bit, made on loading.
+            "double_quant"} for bitsandbytes 4-bit, made on loading; {"ready": True} for a folder
+            whose weights are 4-bit already.
 
     Raises:
-        FileError: the folder is missing or its weights are corrupt.
+        FileError: the folder is missing, its weights are corrupt, or it is 4-bit where it should
+            not be or not where it should.
         RigsaError: the device is not there, or bitsandbytes left the linears as they were.
     """
-    if machine.device == "cuda" and not torch.cuda.is_available():
-        raise RigsaError("device is cuda, but torch sees no GPU here; set device to cpu.")
-    if not (folder / "config.json").is_file():
-        raise FileError(f"{folder} is no model folder: it has no config.json.")
+    check_device(machine.device, machine.precision)
+    check_config(folder, str(folder), four_bit=quantization == READY)
     options: dict[str, Any] = {"dtype": getattr(torch, machine.precision)}
     if quantization is not None:
-        options["quantization_config"] = _bitsandbytes(quantization)
+        if quantization != READY:
+            options["quantization_config"] = _bitsandbytes(quantization)
         # Quantised weights are made where they stay; they cannot be moved afterwards.
         options["device_map"] = {"": machine.device}
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, **options
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            **options,
         )
     except (SafetensorError, OSError) as error:
         raise FileError(f"{folder} cannot be read as a model: {error}") from None

@@ -26,7 +26,7 @@ def mnist_items(
 ) -> dict[str, list[dict[str, Any]]]:
     """Items of train, validation and test; an image's `index` is its place in its own source.
 
-    Of 60,000 training images 600 are held out, as many of every class; test images keep their order.
+    Of 60,000 training images 600 are held out, as many of every class; the test keeps its order.
     """
     classes = len(set(train[1].tolist()))
     each = math.floor(held_out * len(train[1]) / classes)
@@ -68,9 +68,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     shape = np.frombuffer(data, ">u4", dimensions, offset=4).astype(int)
     wanted = start + math.prod(shape.tolist())
     if len(data) != wanted:
-        raise FileError(
-            f"{path} has {len(data)} bytes where its head says {wanted}; copy it anew."
-        )
+        raise FileError(f"{path} has {len(data)} bytes where its head says {wanted}; copy it anew.")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
