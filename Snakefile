@@ -43,7 +43,7 @@ rule all:
 onstart:
     # On a cluster the GPU is elsewhere, and each job looks for itself.
     if workflow.local_exec and any(
-        job.resources.gpu for job in workflow.dag.needrun_jobs()
+        job.resources.get("gpu") for job in workflow.dag.needrun_jobs()
     ):
         try:
             check_device(DEVICE, PRECISION)

@@ -57,6 +57,7 @@ def load_base(
         model = model.to(machine.device)
     else:
         _keep_four_bit(model, folder)
+        _in_precision(model, options["dtype"])
     model.requires_grad_(False)
     model.config.use_cache = False
     return model.eval()
@@ -111,6 +112,14 @@ def _keep_four_bit(model: torch.nn.Module, folder: Path) -> None:
         # On some processors bitsandbytes repacks weights at the first inference and rounds their
         # scales to bfloat16: scores would depend on the processor, and training goes on packed.
         layer.support_avx512bf16_for_cpu = False
+
+
+def _in_precision(model: torch.nn.Module, dtype: torch.dtype) -> None:
+    """A ready 4-bit folder's other weights come as they were stored, whatever is asked."""
+    for weight in model.parameters():
+        if weight.is_floating_point():
+            weight.data = weight.data.to(dtype)
+    model.config.dtype = dtype
 
 
 def _bitsandbytes(quantization: Mapping[str, Any]) -> Any:
