@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from rigsa.evaluation.chat import chat, sample_chat
+from rigsa.evaluation.harness import harness
 from rigsa.evaluation.task import first_question
 from rigsa.files import read_json, read_jsonl, write_text
 from rigsa.machine import Machine
@@ -30,7 +31,8 @@ def write_sample_chat(
     machine: Machine,
 ) -> None:
     """Asks the first test question of each source task and then shows the first test image."""
-    questions = [_question(folder) for folder in source_data]
+    with harness():
+        questions = [_question(folder) for folder in source_data]
     digit = read_jsonl(task_data / "test.jsonl")[0]
     turns = sample_chat(*_load(checkpoint, base_model, machine), questions, digit)
     write_text(output, json.dumps(turns, indent=1, ensure_ascii=False) + "\n")
