@@ -1,5 +1,6 @@
 # The front door: configuration, checks, includes, and what a run makes.
 import sys
+from subprocess import CalledProcessError
 
 from rigsa.config import check_config, resolve_device, resolve_precision
 from rigsa.device import check_device
@@ -41,14 +42,14 @@ rule all:
 
 
 onstart:
+    PLANNED = list(workflow.dag.needrun_jobs())
     # On a cluster the GPU is elsewhere, and each job looks for itself.
-    if workflow.local_exec and any(
-        job.resources.get("gpu") for job in workflow.dag.needrun_jobs()
-    ):
+    if workflow.local_exec and any(job.resources.get("gpu") for job in PLANNED):
         try:
             check_device(DEVICE, PRECISION)
         except RigsaError as error:
             sys.exit(f"Error: {error}")
+    fetch_first(PLANNED)
 
 
 onsuccess:

@@ -73,7 +73,7 @@ class ResultPaths:
 
     @property
     def sources(self) -> Path:
-        """All of them that the study uses; the jobs that need a GPU wait for it."""
+        """All of them that the study uses."""
         return self.folder / "sources.json"
 
     def task(self, name: str) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 from tests.hub import HubCache, write_llama, write_mnist, write_parquet
 from tests.workflow.conftest import Project
 
-KEPT_ARMS = ("base", "base_4bit", "rigsa", "random_mask", "qlora_r1")
+KEPT_ARMS = ("base", "base_4bit", "rigsa", "qlora_r1")
 
 
 def fill_hub(home: Path, shared_data: Path) -> HubCache:

@@ -11,7 +11,7 @@ from tests.workflow.conftest import Project
 from tests.workflow.paper import KEPT_ARMS, cut_down, fill_hub
 
 NOTHING = {"HF_HUB_OFFLINE": "1", "HF_HOME": "/nonexistent"}
-RUN = ("--cores", "all", "--resources", "gpu=1", "--config", "study=paper", "device=cpu")
+CONFIG = ("--config", "study=paper", "device=cpu", "eval_batch_size=2", "micro_batch_size=8")
 
 
 @pytest.fixture
@@ -47,13 +47,17 @@ def test_a_missing_gpu_is_said_before_the_first_job(project: Project, offline) -
     assert not Path("results").exists()
 
 
-def test_what_cannot_be_fetched_is_said_before_any_training(project: Project, offline) -> None:
-    done = project.snakemake("fetch", "--cores", "1", "--config", "study=paper")
+@pytest.mark.parametrize("target", ["fetch", "all"])
+def test_what_cannot_be_fetched_is_said_first(project: Project, offline, target) -> None:
+    done = project.snakemake(target, "--cores", "1", "--config", "study=paper", "device=cpu")
     assert done.returncode == 1
     assert "HuggingFaceTB/SmolLM2-1.7B-Instruct at revision 'main' is not in the hub's cache" in (
         done.stderr + done.stdout
     )
     assert not Path("results/base_models/smollm2_instruct/source.json").exists()
+    assert not Path("results/tasks/gsm8k/test.jsonl").exists()
+    assert "Traceback" not in done.stderr
+    assert not any(Path(".snakemake").glob("locks/*"))
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +68,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Pro
     before = {key: os.environ.get(key) for key in hub.environment}
     os.environ |= hub.environment
     try:
-        project.fetched = project.snakemake("fetch", "--cores", "1", *RUN[4:])
-        project.done = project.snakemake(*RUN, "eval_batch_size=2", "micro_batch_size=8")
+        project.fetched = project.snakemake("fetch", "--cores", "1", *CONFIG)
+        project.done = project.snakemake("--cores", "all", "--resources", "gpu=1", *CONFIG)
     finally:
         for key, value in before.items():
             os.environ.pop(key) if value is None else os.environ.update({key: value})
@@ -105,7 +109,7 @@ def test_the_commits_are_in_the_results(finished: Project) -> None:
     assert len(base["commit"]) == 40
     assert base["files"]["config.json"] > 0
     assert sum(name.endswith(".safetensors") for name in base["files"]) == 2
-    assert base["commit"] in (finished.folder / "results/paper/report.html").read_text()
+    assert "sources.json;base64," in (finished.folder / "results/paper/report.html").read_text()
 
 
 def test_four_bit_arms_start_from_the_ready_folder(finished: Project) -> None:
@@ -117,5 +121,36 @@ def test_four_bit_arms_start_from_the_ready_folder(finished: Project) -> None:
 
 
 def test_a_second_run_has_nothing_to_do(finished: Project, offline) -> None:
-    done = finished.snakemake("--dry-run", "--config", "study=paper", "device=cpu")
+    done = finished.snakemake("--dry-run", *CONFIG)
     assert "Nothing to be done" in done.stderr + done.stdout
+
+
+def test_one_task_fewer_asks_and_trains_nothing_anew(finished: Project, offline) -> None:
+    path = finished.folder / "studies/paper.yaml"
+    before = path.read_bytes()
+
+    def drop(study: dict) -> None:
+        study["source_tasks"].remove("hellaswag")
+        del study["benchmarks"]["hellaswag"]
+
+    try:
+        finished.edit("studies/paper.yaml", drop)
+        done = finished.snakemake("--dry-run", *CONFIG)
+    finally:
+        path.write_bytes(before)
+    planned = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
+    assert {"sources", "collect", "table", "figure"} <= planned
+    assert not {"train", "evaluate", "select_mask", "task_data"} & planned
+
+
+def test_a_folder_in_place_of_the_hub_invalidates_one_task(
+    finished: Project, offline, shared_data: Path, tmp_path: Path
+) -> None:
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.jsonl").symlink_to(shared_data / "gsm8k" / f"{split}.jsonl")
+    done = finished.snakemake("--dry-run", *CONFIG, f"data_dir={{gsm8k: {tmp_path}}}")
+    said = done.stdout + done.stderr
+    assert f"Link the dataset gsm8k from the folder {tmp_path}" in said
+    lines = [line.split() for line in said.splitlines()]
+    assert ["evaluate", "5"] in lines
+    assert not any(line[:1] == ["train"] for line in lines)

@@ -5,7 +5,6 @@ rule select_mask:
     input:
         unpack(mask_inputs),
         base_model=base_model_files,
-        at_hand=AT_HAND,
     output:
         ANY.mask,
     log:
@@ -37,7 +36,6 @@ rule train:
     input:
         unpack(train_inputs),
         base_model=base_model_files,
-        at_hand=AT_HAND,
         task_data=TARGET_FILES,
     output:
         ANY.adapter_files,

@@ -19,9 +19,6 @@ ENVIRONMENT = "../../environment.yml"
 TARGET_DATA = PATHS.task(STUDY.target_task)
 TARGET_FILES = PATHS.task_files(STUDY.target_task)
 TRAINED_HERE = STUDY.base_model_entry["source"] == "trained"
-# What jobs on a GPU wait for: that all of the study's models and data are at hand. Not their time
-# stamps: what a job really reads is an input of its own.
-AT_HAND = [ancient(PATHS.sources)] if SOURCES else []
 TRAINED_ARMS = [arm.name for arm in STUDY.arms.values() if arm.trained]
 
 

@@ -5,7 +5,6 @@ rule evaluate:
     input:
         unpack(evaluation_inputs),
         base_model=base_model_files,
-        at_hand=AT_HAND,
     output:
         scores=ANY.evaluation("{benchmark}"),
         samples=ANY.samples("{benchmark}"),

@@ -81,7 +81,6 @@ rule sample_chat:
         CHAT_CHECKPOINT.adapter_files,
         CHAT_CHECKPOINT.training,
         CHAT_BASE_FILES,
-        AT_HAND,
         TARGET_FILES,
         [PATHS.task_files(task) for task in STUDY.source_tasks],
     output:
@@ -139,6 +138,7 @@ rule figure:
         "rigsa figure {wildcards.figure} {params.study:q} 2> {log:q}"
 
 
+SOURCES_FILE = [PATHS.sources] if SOURCES else []
 TABLE_FILES = [path for name in tables.MODULES for path in PATHS.table(name)]
 FIGURE_FILES = [path for name in figures.MODULES for path in PATHS.figure(name)]
 
@@ -147,6 +147,7 @@ rule tables_and_figures:
     input:
         TABLE_FILES,
         FIGURE_FILES,
+        SOURCES_FILE,
     localrule: True
 
 
@@ -154,6 +155,7 @@ rule report:
     input:
         TABLE_FILES,
         FIGURE_FILES,
+        SOURCES_FILE,
     output:
         PATHS.report,
     log:
