@@ -1,6 +1,5 @@
 # The front door: configuration, checks, includes, and what a run makes.
 import sys
-from subprocess import CalledProcessError
 
 from rigsa.config import check_config, resolve_device, resolve_precision
 from rigsa.device import check_device

@@ -73,6 +73,10 @@ class _Lines(tqdm):
         self._began = self._said = time.monotonic()
         super().__init__(*args, **options)
 
+    def close(self) -> None:
+        self.disable = True  # A bar that closes ends its line, and here there is none.
+        super().close()
+
     def display(self, *args: Any, **options: Any) -> None:
         now = time.monotonic()
         # The hub keeps bars of files and of bytes.

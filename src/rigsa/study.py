@@ -212,12 +212,13 @@ def _check_tasks(study: Study, path: Path) -> None:
                 f"{CATALOG}/base_models.yaml: {study.base_model}.tasks names {task!r}; "
                 f"{one_of(task, study.task_entries)}"
             )
+    pictures = [name for name, entry in study.task_entries.items() if "images" in entry]
     for name, entry in study.task_entries.items():
-        parent = study.task_entries.get(entry.get("subset_of"), {"images": True})
-        if "images" not in parent:
+        whole = entry.get("subset_of")
+        if whole is not None and whole not in pictures:
             raise ConfigError(
-                f"{CATALOG}/tasks.yaml: {name}.subset_of is {entry['subset_of']!r}, which has no "
-                "images; name a task that has."
+                f"{CATALOG}/tasks.yaml: {name}.subset_of is {whole!r}, which is no task of images; "
+                f"{one_of(whole, pictures)}"
             )
     for benchmark in study.benchmarks.values():
         for arm in benchmark.arms or ():

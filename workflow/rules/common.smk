@@ -1,5 +1,7 @@
 # Names that the rules share: file names, specs as text, machine settings as flags.
+import sys
 from pathlib import Path
+from subprocess import CalledProcessError
 
 from rigsa import specs
 from rigsa.bases import model_of
@@ -19,6 +21,7 @@ ENVIRONMENT = "../../environment.yml"
 TARGET_DATA = PATHS.task(STUDY.target_task)
 TARGET_FILES = PATHS.task_files(STUDY.target_task)
 TRAINED_HERE = STUDY.base_model_entry["source"] == "trained"
+FETCHES = {f"fetch_{source.name}": source for source in SOURCES}
 TRAINED_ARMS = [arm.name for arm in STUDY.arms.values() if arm.trained]
 
 
@@ -28,6 +31,26 @@ wildcard_constraints:
     step=r"\d+",
     task="|".join(STUDY.task_entries),
     benchmark="|".join(STUDY.benchmarks),
+
+
+def fetch_first(jobs):
+    """Gets what is missing before any other job starts, so that a failure costs no computing.
+
+    It is no input of all other jobs, because one new task would then invalidate every training.
+    """
+    names = {job.rule.name for job in jobs}
+    if names <= {*FETCHES, "fetch", "sources"}:
+        return
+    for name in FETCHES:
+        if name in names:
+            spec = specs.canonical(FETCHES[name].spec)
+            folder = PATHS.source(FETCHES[name].kind, FETCHES[name].name).parent
+            try:
+                shell("rigsa fetch {spec:q} --output {folder:q}")
+            except CalledProcessError:
+                sys.exit(
+                    "Error: not all models and data are at hand; nothing was started."
+                )
 
 
 def checkpoint_of(wildcards):

@@ -1,27 +1,4 @@
 # What comes from outside: base models and data, from the hub or from folders. The only jobs that use the network.
-FETCHES = {f"fetch_{source.name}": source for source in SOURCES}
-
-
-def fetch_first(jobs):
-    """Gets what is missing before any other job starts, so that a failure costs no computing.
-
-    It is no input of all other jobs, because one new task would then invalidate every training.
-    """
-    names = {job.rule.name for job in jobs}
-    if names <= {*FETCHES, "fetch", "sources"}:
-        return
-    for name in FETCHES:
-        if name in names:
-            spec = specs.canonical(FETCHES[name].spec)
-            folder = PATHS.source(FETCHES[name].kind, FETCHES[name].name).parent
-            try:
-                shell("rigsa fetch {spec:q} --output {folder:q}")
-            except CalledProcessError:
-                sys.exit(
-                    "Error: not all models and data are at hand; nothing was started."
-                )
-
-
 for SOURCE in SOURCES:
 
     rule:
