@@ -4,8 +4,8 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 from rigsa import specs
-from rigsa.bases import model_of
 from rigsa.adapters.registration import METHOD_MODULES
+from rigsa.bases import model_of
 from rigsa.fingerprint import fingerprint
 from rigsa.paths import ResultPaths
 from rigsa.study import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS
