@@ -2,7 +2,9 @@
 import sys
 
 from rigsa.config import check_attention, check_config, resolve_device, resolve_precision
+from rigsa.device import check_device
 from rigsa.errors import RigsaError
+from rigsa.sources import check_folders, sources
 from rigsa.study import load_study
 
 
@@ -13,12 +15,15 @@ try:
     check_config(config)
     STUDY = load_study(config["study"])
     check_attention(config, STUDY)
+    SOURCES = sources(STUDY, config)
+    check_folders(STUDY, SOURCES)
 except RigsaError as error:
     # One sentence without Snakemake's traceback, which adds nothing to it.
     sys.exit(f"Error: {error}")
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/base_model.smk"
 include: "workflow/rules/adapters.smk"
@@ -34,6 +39,17 @@ rule all:
     input:
         PATHS.report,
     localrule: True
+
+
+onstart:
+    PLANNED = list(workflow.dag.needrun_jobs())
+    # On a cluster the GPU is elsewhere, and each job looks for itself.
+    if workflow.local_exec and any(job.resources.get("gpu") for job in PLANNED):
+        try:
+            check_device(DEVICE, PRECISION)
+        except RigsaError as error:
+            sys.exit(f"Error: {error}")
+    fetch_first(PLANNED)
 
 
 onsuccess:

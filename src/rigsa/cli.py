@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from rigsa.errors import RigsaError
+from rigsa.evaluation.harness import go_offline
 from rigsa.quiet import quiet
 from rigsa.steps import STEPS
 
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     quiet()
+    if not options.online:
+        go_offline()
     try:
         options.run(options)
     except RigsaError as error:
@@ -62,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         for argument in step.arguments:
             sub.add_argument(*argument.names, **argument.options)
-        sub.set_defaults(run=step.run)
+        sub.set_defaults(run=step.run, online=step.online)
     return parser
 
 

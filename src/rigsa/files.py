@@ -40,9 +40,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def link_file(path: Path, target: Path) -> None:
+    """Makes `path` a symbolic link to the file `target`, in place of whatever it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(target)
+    partial.replace(path)
+
+
 def write_text(path: Path, text: str) -> None:
     with whole_file(path) as partial:
-        partial.write_text(text)
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -68,9 +77,13 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Raises FileError, with the line, where the file is missing or not JSON lines."""
     try:
-        lines = path.read_text().splitlines()
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise FileError(f"{path} is missing; the step that makes it has not run.") from None
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path} is not UTF-8 text ({error}); save it anew.") from None
+    # Not splitlines: real questions hold line separators that end no line of JSON.
+    lines = text.removesuffix("\n").split("\n") if text else []
     rows = []
     for number, line in enumerate(lines, start=1):
         try:

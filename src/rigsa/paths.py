@@ -58,9 +58,23 @@ class ResultPaths:
     def base_model(self, name: str) -> Path:
         return self.results / "base_models" / name
 
-    def base_model_files(self, name: str) -> list[Path]:
-        files = ("config.json", "model.safetensors", "tokenizer.json", "training.json")
-        return [self.base_model(name) / file for file in files]
+    def base_model_files(self, name: str, trained: bool = True) -> list[Path]:
+        """Of a model that is not trained here, source.json names the files of its weights."""
+        made = ("config.json", "model.safetensors", "tokenizer.json", "training.json")
+        return (
+            [self.base_model(name) / file for file in made]
+            if trained
+            else [self.base_model(name) / "config.json", self.source("model", name)]
+        )
+
+    def source(self, kind: str, name: str) -> Path:
+        """Where a base model ("model") or a task's data ("dataset") came from, with the commit."""
+        return (self.base_model(name) if kind == "model" else self.task(name)) / "source.json"
+
+    @property
+    def sources(self) -> Path:
+        """All of them that the study uses."""
+        return self.folder / "sources.json"
 
     def task(self, name: str) -> Path:
         return self.results / "tasks" / name

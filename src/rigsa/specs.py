@@ -8,7 +8,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rigsa.bases import quantization_of
 from rigsa.study import RULES_WITH_GRADIENTS, Benchmark, Study
+from rigsa.tasks.stock import stock_task
+
+# Keys of a task's entry that decide its data.
+MADE_BY = ("generator", "images", "seed", "counts", "subset_of")
 
 
 def canonical(spec: Mapping[str, Any]) -> str:
@@ -19,7 +24,12 @@ def canonical(spec: Mapping[str, Any]) -> str:
 def task_spec(study: Study, task: str) -> dict[str, Any]:
     """How the data of a task are made."""
     entry = study.task_entries[task]
-    made_by = {key: entry[key] for key in entry if key in ("generator", "images", "seed", "counts")}
+    made_by = {key: entry[key] for key in entry if key in MADE_BY}
+    if "hub" in entry:
+        made_by["config"] = entry["hub"].get("config")
+        if "images" not in entry:
+            made_by |= {"stock": entry["lm_eval"]}
+            made_by["config"] = stock_task(entry["lm_eval"]).get("dataset_name")
     return {"task": task, **made_by}
 
 
@@ -34,9 +44,7 @@ def base_model_spec(study: Study) -> dict[str, Any]:
 
 
 def _model_spec(study: Study, arm: str, precision: str) -> dict[str, Any]:
-    base = study.arms[arm].base
-    quantization = study.base_model_entry["four_bit"] if base == "four_bit" else None
-    return {"quantization": quantization, "precision": precision}
+    return {"quantization": quantization_of(study, arm), "precision": precision}
 
 
 def training_spec(study: Study, arm: str, seed: int, precision: str) -> dict[str, Any]:

@@ -211,11 +211,19 @@ def _check_tasks(study: Study, path: Path) -> None:
                     f"{path}: no benchmark asks {kind} task {task!r} of every arm; add one to "
                     "benchmarks."
                 )
-    for task in study.base_model_entry["tasks"]:
+    for task in study.base_model_entry.get("tasks", ()):
         if task not in study.task_entries:
             raise ConfigError(
                 f"{CATALOG}/base_models.yaml: {study.base_model}.tasks names {task!r}; "
                 f"{one_of(task, study.task_entries)}"
+            )
+    pictures = [name for name, entry in study.task_entries.items() if "images" in entry]
+    for name, entry in study.task_entries.items():
+        whole = entry.get("subset_of")
+        if whole is not None and whole not in pictures:
+            raise ConfigError(
+                f"{CATALOG}/tasks.yaml: {name}.subset_of is {whole!r}, which is no task of images; "
+                f"{one_of(whole, pictures)}"
             )
     for benchmark in study.benchmarks.values():
         for arm in benchmark.arms or ():

@@ -1,6 +1,7 @@
 """scores.csv holds what the files hold, and every bad file is named."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas
@@ -33,6 +34,19 @@ def test_one_row_for_each_checkpoint_and_benchmark(made):
     ]
     assert list(zip(frame["arm"], frame["step"], frame["benchmark"], strict=True)) == asked
     assert len(asked) == 2 * 5 + 5 * 4 + 5 * 4
+
+
+def test_a_task_may_be_one_of_lm_eval_under_another_name(made):
+    study, paths = made
+    entries = {**study.task_entries, "sums": {**study.task_entries["sums"], "lm_eval": "stock"}}
+    change(paths.checkpoint("plain", 0, 0).evaluation("sums"), task="sums")
+    with pytest.raises(FileError, match="task is 'sums', but the study asks 'stock'"):
+        collect.collect(replace(study, task_entries=entries), paths)
+    for point in study.checkpoints():
+        folder = paths.checkpoint(point.arm, point.seed, point.step)
+        change(folder.evaluation("sums"), task="stock")
+    frame = collect.collect(replace(study, task_entries=entries), paths)
+    assert "sums" in set(frame["task"])
 
 
 def test_a_row_holds_what_its_files_hold(made):

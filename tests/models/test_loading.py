@@ -75,6 +75,34 @@ def test_a_checkpoint_is_the_base_with_its_adapter(folder, tmp_path) -> None:
     torch.testing.assert_close(model(TOKENS).logits, adapted(TOKENS).logits)
 
 
+@pytest.fixture
+def ready(folder, tmp_path):
+    """The same model stored in 4-bit, its other weights in bfloat16."""
+    load_base(folder, Machine(precision="bfloat16"), NF4).save_pretrained(tmp_path / "ready")
+    return tmp_path / "ready"
+
+
+def test_a_ready_4_bit_folder_is_loaded_as_it_is(folder, ready) -> None:
+    model = load_base(ready, Machine(), {"ready": True})
+    assert len(four_bit_layers(model)) == 14
+    assert model.lm_head.weight.dtype == model.model.norm.weight.dtype == torch.float32
+    made = load_base(folder, Machine(), NF4)
+    torch.testing.assert_close(model(TOKENS).logits, made(TOKENS).logits, atol=0.02, rtol=0.02)
+
+
+def test_4_bit_and_plain_folders_are_not_mixed_up(folder, ready) -> None:
+    with pytest.raises(FileError, match="base is no 4-bit model"):
+        load_base(folder, Machine(), {"ready": True})
+    with pytest.raises(FileError, match="ready is quantised, and a full-precision base"):
+        load_base(ready, Machine())
+
+
+def test_shards_are_one_model(tmp_path) -> None:
+    make_llama().save_pretrained(tmp_path, max_shard_size="20KB")
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    assert torch.equal(load_base(tmp_path, Machine())(TOKENS).logits, make_llama()(TOKENS).logits)
+
+
 def test_shapes_are_read_without_the_weights(folder) -> None:
     (folder / "model.safetensors").unlink()
     assert adapted_shapes(folder) == linear_shapes(make_llama())

@@ -114,6 +114,13 @@ MISTAKES = [
     (STUDY, _drop("benchmarks", "tiny_piqa"), "no benchmark asks source task 'tiny_piqa'"),
     (TASKS, _set("tiny_gsm", "counts", "test", "many"), "tiny_gsm.counts.test must be of type"),
     (TASKS, _set("tiny_gsm", "generator", "gsm"), "generator is 'gsm'"),
+    (TASKS, _set("textual_mnist_small", "subset_of", "mnist"), "subset_of is 'mnist', which is no"),
+    (TASKS, _set("textual_mnist_small", "subset_of", "tiny_gsm"), "which is no task of images"),
+    (TASKS, _set("piqa", "hub", "repository", 3), "piqa.hub.repository must be of type string"),
+    (CONFIG, _set("data_dir", {"piqa": 3}), "data_dir.piqa must be of type string, not 3"),
+    (BASES, _drop("smollm2_instruct", "repository"), "lacks the key 'repository'"),
+    (BASES, _set("smollm2_instruct", "source", "hube"), "did you mean 'hub'?"),
+    (BASES, _set("smollm2_instruct", "four_bit", {"folder": 3}), "smollm2_instruct.four_bit"),
     (BASES, _set("embedded", "training", "steps", 0.5), "training.steps must be of type integer"),
     (BASES, _set("embedded", "tasks", ["tiny_gsm", "x"]), "embedded.tasks names 'x'"),
 ]

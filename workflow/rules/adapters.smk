@@ -4,7 +4,7 @@
 rule select_mask:
     input:
         unpack(mask_inputs),
-        base_model=BASE_MODEL_FILES,
+        base_model=base_model_files,
     output:
         ANY.mask,
     log:
@@ -25,7 +25,7 @@ rule select_mask:
             )
         ),
         code=lambda wildcards: mask_code(wildcards.arm),
-        base_model=BASE_MODEL,
+        base_model=base_model,
         files=mask_flags,
     shell:
         "rigsa select-mask {params.spec:q} --base-model {params.base_model:q} {params.files:q} "
@@ -35,7 +35,7 @@ rule select_mask:
 rule train:
     input:
         unpack(train_inputs),
-        base_model=BASE_MODEL_FILES,
+        base_model=base_model_files,
         task_data=TARGET_FILES,
     output:
         ANY.adapter_files,
@@ -56,7 +56,7 @@ rule train:
             specs.training_spec(STUDY, wildcards.arm, int(wildcards.seed), PRECISION)
         ),
         code=lambda wildcards: adapter_code("rigsa.training.job", wildcards.arm),
-        base_model=BASE_MODEL,
+        base_model=base_model,
         task_data=TARGET_DATA,
         mask=lambda wildcards: [
             part

@@ -1,24 +1,22 @@
-# The base model that every arm starts from.
-BASE_MODEL = PATHS.base_model(STUDY.base_model)
-BASE_MODEL_FILES = PATHS.base_model_files(STUDY.base_model)
-BASE_MODEL_TASKS = STUDY.base_model_entry["tasks"]
+# The base model, where it is trained here.
+if TRAINED_HERE:
+    BASE_MODEL_TASKS = STUDY.base_model_entry["tasks"]
 
-
-rule base_model:
-    input:
-        [PATHS.task_files(task) for task in BASE_MODEL_TASKS],
-    output:
-        BASE_MODEL_FILES,
-    log:
-        PATHS.log("base_model", STUDY.base_model),
-    conda:
-        ENVIRONMENT
-    threads: config["threads"]["base_model"]
-    params:
-        spec=specs.canonical(specs.base_model_spec(STUDY)),
-        code=fingerprint("rigsa.models.job"),
-        folder=BASE_MODEL,
-        tasks=[PATHS.task(task) for task in BASE_MODEL_TASKS],
-    shell:
-        "rigsa base-model {params.spec:q} --task-data {params.tasks:q} --output {params.folder:q} "
-        "--threads {threads} 2>&1 | tee {log:q}"
+    rule base_model:
+        input:
+            [PATHS.task_files(task) for task in BASE_MODEL_TASKS],
+        output:
+            PATHS.base_model_files(STUDY.base_model),
+        log:
+            PATHS.log("base_model", STUDY.base_model),
+        conda:
+            ENVIRONMENT
+        threads: config["threads"]["base_model"]
+        params:
+            spec=specs.canonical(specs.base_model_spec(STUDY)),
+            code=fingerprint("rigsa.models.job"),
+            folder=PATHS.base_model(STUDY.base_model),
+            tasks=[PATHS.task(task) for task in BASE_MODEL_TASKS],
+        shell:
+            "rigsa base-model {params.spec:q} --task-data {params.tasks:q} "
+            "--output {params.folder:q} --threads {threads} 2>&1 | tee {log:q}"

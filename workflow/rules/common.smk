@@ -1,8 +1,11 @@
 # Names that the rules share: file names, specs as text, machine settings as flags.
+import sys
 from pathlib import Path
+from subprocess import CalledProcessError
 
 from rigsa import specs
 from rigsa.adapters.registration import METHOD_MODULES
+from rigsa.bases import model_of
 from rigsa.fingerprint import fingerprint
 from rigsa.paths import ResultPaths
 from rigsa.study import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS
@@ -17,6 +20,8 @@ ANY = PATHS.checkpoint("{arm}", "{seed}", "{step}")
 ENVIRONMENT = "../../environment.yml"
 TARGET_DATA = PATHS.task(STUDY.target_task)
 TARGET_FILES = PATHS.task_files(STUDY.target_task)
+TRAINED_HERE = STUDY.base_model_entry["source"] == "trained"
+FETCHES = {f"fetch_{source.name}": source for source in SOURCES}
 TRAINED_ARMS = [arm.name for arm in STUDY.arms.values() if arm.trained]
 
 
@@ -28,8 +33,52 @@ wildcard_constraints:
     benchmark="|".join(STUDY.benchmarks),
 
 
+def fetch_first(jobs):
+    """Gets what is missing before any other job starts, so that a failure costs no computing.
+
+    It is no input of all other jobs, because one new task would then invalidate every training.
+    """
+    names = {job.rule.name for job in jobs}
+    if names <= {*FETCHES, "fetch", "sources"}:
+        return
+    for name in FETCHES:
+        if name in names:
+            spec = specs.canonical(FETCHES[name].spec)
+            folder = PATHS.source(FETCHES[name].kind, FETCHES[name].name).parent
+            try:
+                shell("rigsa fetch {spec:q} --output {folder:q}")
+            except CalledProcessError:
+                sys.exit(
+                    "Error: not all models and data are at hand; nothing was started."
+                )
+
+
 def checkpoint_of(wildcards):
     return PATHS.checkpoint(wildcards.arm, wildcards.seed, wildcards.step)
+
+
+def base_model(wildcards):
+    """Folder of the base model that the arm starts from."""
+    return PATHS.base_model(model_of(STUDY, wildcards.arm))
+
+
+def base_model_files(wildcards):
+    return PATHS.base_model_files(model_of(STUDY, wildcards.arm), TRAINED_HERE)
+
+
+def source_files(source):
+    """What fetching it makes, as far as it is known beforehand."""
+    if source.kind == "model":
+        return PATHS.base_model_files(source.name, trained=False)
+    return [PATHS.source(source.kind, source.name)]
+
+
+def task_inputs(wildcards):
+    """What a task's data are made from: what was fetched, or the whole of a subset."""
+    entry = STUDY.task_entries[wildcards.task]
+    if "subset_of" in entry:
+        return PATHS.task_files(entry["subset_of"])
+    return [PATHS.source("dataset", wildcards.task)] if "hub" in entry else []
 
 
 def machine_flags(threads):

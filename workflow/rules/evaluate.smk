@@ -4,7 +4,7 @@
 rule evaluate:
     input:
         unpack(evaluation_inputs),
-        base_model=BASE_MODEL_FILES,
+        base_model=base_model_files,
     output:
         scores=ANY.evaluation("{benchmark}"),
         samples=ANY.samples("{benchmark}"),
@@ -22,7 +22,7 @@ rule evaluate:
             )
         ),
         code=lambda wildcards: adapter_code("rigsa.evaluation.job", wildcards.arm),
-        base_model=BASE_MODEL,
+        base_model=base_model,
         task_data=lambda wildcards: PATHS.task(
             STUDY.benchmarks[wildcards.benchmark].task
         ),

@@ -1,4 +1,6 @@
 # From all scores to tables, figures and one report.
+import json
+
 from rigsa.analysis import figures, tables
 
 EVALUATIONS = [
@@ -20,6 +22,8 @@ TRAININGS = [
 CHAT_ARM = min(TRAINED_ARMS, key=lambda arm: (-STUDY.arms[arm].iterations, arm))
 CHAT_POINT = STUDY.last_checkpoint(CHAT_ARM, STUDY.seeds[0])
 CHAT_CHECKPOINT = PATHS.checkpoint(CHAT_POINT.arm, CHAT_POINT.seed, CHAT_POINT.step)
+CHAT_BASE_FILES = PATHS.base_model_files(model_of(STUDY, CHAT_ARM), TRAINED_HERE)
+PROMPT_BASE_FILES = PATHS.base_model_files(STUDY.base_model, TRAINED_HERE)
 OUTLINE = specs.canonical(specs.outline(STUDY))
 LOOK = specs.canonical(STUDY.figures)
 STUDY_FLAGS = ["--study", STUDY.name, "--results", str(PATHS.results)]
@@ -76,7 +80,7 @@ rule sample_chat:
     input:
         CHAT_CHECKPOINT.adapter_files,
         CHAT_CHECKPOINT.training,
-        BASE_MODEL_FILES,
+        CHAT_BASE_FILES,
         TARGET_FILES,
         [PATHS.task_files(task) for task in STUDY.source_tasks],
     output:
@@ -90,7 +94,7 @@ rule sample_chat:
         gpu=GPU,
     params:
         code=adapter_code("rigsa.evaluation.sample", CHAT_ARM),
-        base_model=BASE_MODEL,
+        base_model=PATHS.base_model(model_of(STUDY, CHAT_ARM)),
         arm_folder=CHAT_CHECKPOINT.folder,
         target=TARGET_DATA,
         sources=[PATHS.task(task) for task in STUDY.source_tasks],
@@ -106,7 +110,7 @@ rule figure:
         target=TARGET_FILES,
         chat=lambda wildcards: [PATHS.chat] if wildcards.figure == "figure6" else [],
         base_model=lambda wildcards: (
-            BASE_MODEL_FILES if wildcards.figure == "figure5" else []
+            PROMPT_BASE_FILES if wildcards.figure == "figure5" else []
         ),
         samples=lambda wildcards: SAMPLES if wildcards.figure == "figure7" else [],
     output:
@@ -134,6 +138,7 @@ rule figure:
         "rigsa figure {wildcards.figure} {params.study:q} 2> {log:q}"
 
 
+SOURCES_FILE = [PATHS.sources] if SOURCES else []
 TABLE_FILES = [path for name in tables.MODULES for path in PATHS.table(name)]
 FIGURE_FILES = [path for name in figures.MODULES for path in PATHS.figure(name)]
 
@@ -142,6 +147,7 @@ rule tables_and_figures:
     input:
         TABLE_FILES,
         FIGURE_FILES,
+        SOURCES_FILE,
     localrule: True
 
 
@@ -149,6 +155,7 @@ rule report:
     input:
         TABLE_FILES,
         FIGURE_FILES,
+        SOURCES_FILE,
     output:
         PATHS.report,
     log:
@@ -161,6 +168,11 @@ rule report:
             f"{key}={value}"
             for key, value in config.items()
             if not isinstance(value, dict)
+        ]
+        + [
+            f"{key}={json.dumps(config[key])}"
+            for key in ("data_dir", "model_dir")
+            if config.get(key)
         ],
     shell:
         # Snakemake's own reporter reads what this run has finished; it takes no lock.

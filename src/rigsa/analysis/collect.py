@@ -47,7 +47,7 @@ def collect(study: Study, paths: ResultPaths) -> "pandas.DataFrame":
     for checkpoint in study.checkpoints():
         training = _training(study, paths, checkpoint)
         for benchmark in study.benchmarks_of(checkpoint.arm):
-            evaluation = _evaluation(paths, checkpoint, benchmark)
+            evaluation = _evaluation(study, paths, checkpoint, benchmark)
             rows.append(_row(study, checkpoint, benchmark) | evaluation | training)
     frame = pandas.DataFrame(rows)
     extra = sorted(name for name in frame.columns if name.startswith("metric_"))
@@ -69,11 +69,15 @@ def _row(study: Study, checkpoint: Checkpoint, benchmark: Benchmark) -> dict[str
     }
 
 
-def _evaluation(paths: ResultPaths, checkpoint: Checkpoint, benchmark: Benchmark) -> dict[str, Any]:
+def _evaluation(
+    study: Study, paths: ResultPaths, checkpoint: Checkpoint, benchmark: Benchmark
+) -> dict[str, Any]:
     folder = paths.checkpoint(checkpoint.arm, checkpoint.seed, checkpoint.step)
     path = folder.evaluation(benchmark.name)
     content = _mapping(path)
-    for key, wanted in (("task", benchmark.task), ("fewshot", benchmark.fewshot)):
+    # Several of our tasks may be asked by one of lm-eval: a task and its subset.
+    asked = study.task_entries[benchmark.task].get("lm_eval", benchmark.task)
+    for key, wanted in (("task", asked), ("fewshot", benchmark.fewshot)):
         if content.get(key, wanted) != wanted:
             raise _unfit(path, key, f"is {content[key]!r}, but the study asks {wanted!r}")
     score = _number(path, content, "score", required=True)

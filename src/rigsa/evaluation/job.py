@@ -14,9 +14,9 @@ from rigsa.evaluation.harness import go_offline
 from rigsa.evaluation.results import write_evaluation
 from rigsa.machine import Machine
 from rigsa.models.loading import load_checkpoint, load_tokenizer
+from rigsa.tasks.stock import SPLITS
 
 logger = logging.getLogger(__name__)
-SPLITS = ("train", "validation", "test")
 
 
 def evaluate_checkpoint(

@@ -8,6 +8,8 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from rigsa.evaluation.chat import chat, sample_chat
+from rigsa.evaluation.harness import harness
+from rigsa.evaluation.task import first_question
 from rigsa.files import read_json, read_jsonl, write_text
 from rigsa.machine import Machine
 from rigsa.models.loading import load_checkpoint, load_tokenizer
@@ -29,7 +31,8 @@ def write_sample_chat(
     machine: Machine,
 ) -> None:
     """Asks the first test question of each source task and then shows the first test image."""
-    questions = [_question(folder) for folder in source_data]
+    with harness():
+        questions = [_question(folder) for folder in source_data]
     digit = read_jsonl(task_data / "test.jsonl")[0]
     turns = sample_chat(*_load(checkpoint, base_model, machine), questions, digit)
     write_text(output, json.dumps(turns, indent=1, ensure_ascii=False) + "\n")
@@ -51,6 +54,8 @@ def _load(
 
 
 def _question(folder: Path) -> str:
-    """The first test item's question in the words that the model learnt to answer."""
-    task = generator(read_json(folder / "info.json")["spec"]["generator"])
-    return task.messages(read_jsonl(folder / "test.jsonl")[0])[0]["content"]
+    """The first item's question in the words of its benchmark."""
+    spec = read_json(folder / "info.json")["spec"]
+    if "stock" in spec:
+        return first_question(spec["stock"], folder)
+    return generator(spec["generator"]).messages(read_jsonl(folder / "test.jsonl")[0])[0]["content"]

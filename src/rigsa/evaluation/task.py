@@ -7,6 +7,7 @@ from typing import Any
 
 from rigsa.errors import ConfigError
 from rigsa.files import read_jsonl
+from rigsa.tasks.stock import SPLITS
 
 OUR_TASKS = Path(__file__).resolve().parents[1] / "tasks" / "lm_eval"
 
@@ -58,6 +59,13 @@ def load_task(
             f"{len(task.sampler.df)} examples to show."
         )
     return task
+
+
+def first_question(name: str, folder: Path) -> str:
+    """The first item of the task's data in `folder`, as the task words it."""
+    files = {split: str(folder / f"{split}.jsonl") for split in SPLITS}
+    task = load_task(name, files, 0, 0)
+    return task.doc_to_text(task.eval_docs[0])
 
 
 def _manager(name: str) -> Any:

@@ -13,8 +13,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from rigsa.device import check_device
 from rigsa.errors import FileError, RigsaError
 from rigsa.machine import Machine
+from rigsa.models.folder import READY, check_config
 
 # The faster one wherever it was measured.
 DEFAULT_ATTENTION = "sdpa"
@@ -28,17 +30,17 @@ def load_base(
     Args:
         folder: a Hugging Face model folder with safetensors weights.
         quantization: None for the machine's precision; {"quant_type", "compute_dtype",
-            "double_quant"} for bitsandbytes 4-bit, made on loading.
+            "double_quant"} for bitsandbytes 4-bit, made on loading; {"ready": True} for a folder
+            whose weights are 4-bit already.
 
     Raises:
-        FileError: the folder is missing or its weights are corrupt.
+        FileError: the folder is missing, its weights are corrupt, or it is 4-bit where it should
+            not be or not where it should.
         RigsaError: the device or the kind of attention is not there, or bitsandbytes left the
             linears as they were.
     """
-    if machine.device == "cuda" and not torch.cuda.is_available():
-        raise RigsaError("device is cuda, but torch sees no GPU here; set device to cpu.")
-    if not (folder / "config.json").is_file():
-        raise FileError(f"{folder} is no model folder: it has no config.json.")
+    check_device(machine.device, machine.precision)
+    check_config(folder, str(folder), four_bit=quantization == READY)
     options: dict[str, Any] = {
         "dtype": getattr(torch, machine.precision),
         "attn_implementation": DEFAULT_ATTENTION
@@ -46,12 +48,17 @@ def load_base(
         else machine.attention,
     }
     if quantization is not None:
-        options["quantization_config"] = _bitsandbytes(quantization)
+        if quantization != READY:
+            options["quantization_config"] = _bitsandbytes(quantization)
         # Quantised weights are made where they stay; they cannot be moved afterwards.
         options["device_map"] = {"": machine.device}
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, **options
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            **options,
         )
     except ImportError:
         raise RigsaError(
@@ -64,6 +71,7 @@ def load_base(
         model = model.to(machine.device)
     else:
         _keep_four_bit(model, folder)
+        _in_precision(model, options["dtype"])
     model.requires_grad_(False)
     model.config.use_cache = False
     return model.eval()
@@ -118,6 +126,14 @@ def _keep_four_bit(model: torch.nn.Module, folder: Path) -> None:
         # On some processors bitsandbytes repacks weights at the first inference and rounds their
         # scales to bfloat16: scores would depend on the processor, and training goes on packed.
         layer.support_avx512bf16_for_cpu = False
+
+
+def _in_precision(model: torch.nn.Module, dtype: torch.dtype) -> None:
+    """A ready 4-bit folder's other weights come as they were stored, whatever is asked."""
+    for weight in model.parameters():
+        if weight.is_floating_point():
+            weight.data = weight.data.to(dtype)
+    model.config.dtype = dtype
 
 
 def _bitsandbytes(quantization: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from rigsa.steps.step import SPEC, THREADS, Step, argument, output, read_spec
 def _task_data(options: Namespace) -> None:
     from rigsa.tasks.job import make_task_data
 
-    make_task_data(read_spec(options.spec), options.output)
+    make_task_data(read_spec(options.spec), options.output, options.given)
 
 
 def _base_model(options: Namespace) -> None:
@@ -18,13 +18,57 @@ def _base_model(options: Namespace) -> None:
     make_base_model(read_spec(options.spec), options.task_data, options.output, options.threads)
 
 
+def _fetch(options: Namespace) -> None:
+    from rigsa.fetch import fetch
+
+    fetch(read_spec(options.spec), options.output)
+
+
+def _sources(options: Namespace) -> None:
+    from rigsa.files import read_json, write_json
+
+    # results/base_models/<name>/source.json and results/tasks/<name>/source.json
+    names = {"/".join(path.parts[-3:-1]): path for path in options.source}
+    write_json(options.output, {name: read_json(path) for name, path in names.items()})
+
+
 STEPS = (
+    Step(
+        "fetch",
+        "Get a base model or a task's data.",
+        "From the hub into the hub's cache, or from a folder, and links its files into DIR. The\n"
+        "only step that uses the network; source.json says what was taken, down to the commit.",
+        (SPEC, output("folder to fill")),
+        _fetch,
+        online=True,
+    ),
+    Step(
+        "sources",
+        "Sum up what a study took from outside.",
+        "Gathers the source.json files of its base models and tasks.",
+        (
+            argument("source", type=Path, nargs="+", metavar="FILE", help="source.json files"),
+            output("sources.json to write"),
+        ),
+        _sources,
+    ),
     Step(
         "task-data",
         "Make the data of a task.",
-        "Renders the target task's images as text, or generates an embedded source task from its\n"
-        "seed: train.jsonl, validation.jsonl, test.jsonl and info.json (counts and hashes).",
-        (SPEC, output("folder to write")),
+        "Renders the target task's images as text, generates an embedded source task from its\n"
+        "seed, or takes a stock task's rows as they are: train.jsonl, validation.jsonl and\n"
+        "test.jsonl (empty where the task has no such split), info.json (counts and hashes).",
+        (
+            SPEC,
+            argument(
+                "--given",
+                type=Path,
+                metavar="DIR",
+                help="what it is made from: the folder that `fetch` filled, or the whole task's "
+                "folder for a subset",
+            ),
+            output("folder to write"),
+        ),
         _task_data,
     ),
     Step(

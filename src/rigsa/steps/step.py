@@ -30,6 +30,8 @@ class Step:
     description: str
     arguments: tuple[Argument, ...]
     run: Callable[[Namespace], None] = field(compare=False)
+    # All other steps run with the hub switched off.
+    online: bool = False
 
 
 def argument(*names: str, **options: Any) -> Argument:

@@ -7,15 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from rigsa.files import write_json, write_jsonl
+from rigsa.tasks.stock import SPLITS
 
 logger = logging.getLogger(__name__)
 
 
-def make_task_data(spec: Mapping[str, Any], output: Path) -> None:
-    """Writes train.jsonl, validation.jsonl, test.jsonl and info.json into `output`."""
-    splits = _splits(spec)
+def make_task_data(spec: Mapping[str, Any], output: Path, given: Path | None = None) -> None:
+    """Writes train.jsonl, validation.jsonl, test.jsonl and info.json into `output`.
+
+    `given` is what the task is made from, if anything: the folder that `rigsa fetch` filled, or the
+    whole task's folder for a subset. A split that the task does not have is an empty file.
+    """
+    splits = _splits(spec, given)
     info: dict[str, Any] = {"spec": spec, "counts": {}, "sha256": {}}
-    for split, docs in splits.items():
+    for split in SPLITS:
+        docs = splits.get(split, [])
         path = output / f"{split}.jsonl"
         write_jsonl(path, docs)
         info["counts"][split] = len(docs)
@@ -24,7 +30,11 @@ def make_task_data(spec: Mapping[str, Any], output: Path) -> None:
     logger.info("%s: %s", spec["task"], ", ".join(f"{n} {s}" for s, n in info["counts"].items()))
 
 
-def _splits(spec: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def _splits(spec: Mapping[str, Any], given: Path | None) -> dict[str, list[dict[str, Any]]]:
+    if "stock" in spec or spec.get("images") == "mnist" or "subset_of" in spec:
+        from rigsa.tasks import given as rows
+
+        return rows.splits(spec, given)
     if "generator" in spec:
         from rigsa.tasks.generated import generate
 

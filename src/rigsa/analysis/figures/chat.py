@@ -107,9 +107,9 @@ def _draw_bubble(
 
 
 def _is_turn(turn: object) -> bool:
+    """A model may say nothing: then its bubble is empty."""
     return (
         isinstance(turn, dict)
         and turn.get("role") in NAMES
         and isinstance(turn.get("content"), str)
-        and bool(turn["content"].strip())
     )
