@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from rigsa.errors import RigsaError
+from rigsa.heap import keep_freed_memory
 from rigsa.evaluation.harness import go_offline
 from rigsa.quiet import quiet
 from rigsa.steps import STEPS
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     quiet()
+    keep_freed_memory()
     if not options.online:
         go_offline()
     try:
