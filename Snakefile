@@ -1,7 +1,12 @@
 # The front door: configuration, checks, includes, and what a run makes.
 import sys
 
-from rigsa.config import check_attention, check_config, resolve_device, resolve_precision
+from rigsa.config import (
+    check_attention,
+    check_config,
+    resolve_device,
+    resolve_precision,
+)
 from rigsa.device import check_device
 from rigsa.errors import RigsaError
 from rigsa.sources import check_folders, sources

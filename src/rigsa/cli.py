@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from rigsa.errors import RigsaError
-from rigsa.heap import keep_freed_memory
 from rigsa.evaluation.harness import go_offline
+from rigsa.heap import keep_freed_memory
 from rigsa.quiet import quiet
 from rigsa.steps import STEPS
 
