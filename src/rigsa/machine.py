@@ -18,3 +18,13 @@ class Machine:
     eval_batch_size: int = 16
     find_eval_batch_size: bool = False
     attention: str = "auto"
+    activation_checkpointing: str = "auto"
+    compile: bool = False
+    dataloader_workers: int = 0
+
+    @property
+    def recompute_activations(self) -> bool:
+        """Whether activations inside a decoder layer are computed again in backward."""
+        if self.activation_checkpointing == "auto":
+            return self.device == "cuda"
+        return self.activation_checkpointing == "full"

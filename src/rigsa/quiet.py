@@ -12,6 +12,8 @@ LIBRARIES = (
     "httpx",
     "lm_eval",
     "matplotlib",
+    "torch.utils._pytree",
+    "torchao",
     "transformers",
 )
 
@@ -24,5 +26,8 @@ def quiet() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for library in LIBRARIES:
         logging.getLogger(library).setLevel(logging.ERROR)
+    for handler in logging.getLogger().handlers:
+        # This program's loggers have names; what comes without one is a library's.
+        handler.addFilter(lambda record: record.name != "root" or record.levelno >= logging.ERROR)
     for category in (FutureWarning, DeprecationWarning, UserWarning):
         warnings.filterwarnings("ignore", category=category)

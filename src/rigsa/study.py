@@ -234,6 +234,12 @@ def _check_tasks(study: Study, path: Path) -> None:
                 )
 
 
+def _rounds_stochastically(training: Mapping[str, Any]) -> bool:
+    options = training.get("optimizer_options", {})
+    low_bit = training["optimizer"] in ("adamw_torch_8bit", "adamw_torch_4bit")
+    return low_bit and options.get("bf16_stochastic_round", False)
+
+
 def _check_arm(study: Study, arm: Arm, path: Path) -> None:
     where = f"{path}: arms.{arm.name}"
     if arm.base == "four_bit" and "four_bit" not in study.base_model_entry:
@@ -248,6 +254,12 @@ def _check_arm(study: Study, arm: Arm, path: Path) -> None:
         return
     if arm.adapter["type"] == "sparse_delta" and arm.base == "four_bit":
         raise ConfigError(f"{where}.base is four_bit, and a sparse delta needs base: full.")
+    if arm.adapter.get("dtype") == "bfloat16" and not _rounds_stochastically(arm.training):
+        raise ConfigError(
+            f"{where}.adapter.dtype is bfloat16, in which small steps are lost with optimizer "
+            f"{arm.training['optimizer']}; use adamw_torch_8bit or adamw_torch_4bit with "
+            "optimizer_options: {bf16_stochastic_round: true}, or dtype: float32."
+        )
     if arm.mask is None:
         if arm.iterations > 1:
             raise ConfigError(f"{where}.iterations needs a mask rule; add {arm.name}.mask.")

@@ -93,6 +93,44 @@ def test_gradients_pass_gradcheck() -> None:
     assert torch.autograd.gradcheck(SparseDeltaLinear.apply, (x, weight, draw(4), None, places))
 
 
+@pytest.mark.parametrize("density", DENSITIES)
+def test_an_error_in_mid_turn_leaves_the_base_as_it_was(density, monkeypatch) -> None:
+    adapted = _adapted(density)
+    layers = [m for m in adapted.modules() if isinstance(m, SparseDeltaLayer)]
+    before = [layer.base_layer.weight.clone() for layer in layers]
+
+    def full(*args):
+        raise torch.OutOfMemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.nn.functional, "linear", full)
+        with pytest.raises(torch.OutOfMemoryError):
+            adapted(TOKENS)
+    adapted(TOKENS).logits.sum().backward()
+    for layer, weight in zip(layers, before, strict=True):
+        assert torch.equal(layer.base_layer.weight, weight)
+
+
+@pytest.mark.parametrize("density", [None, 0.5, 0.03])
+def test_values_in_bfloat16_are_added_in_the_wider_dtype(density, tmp_path) -> None:
+    """And they are saved, loaded and given gradients as they are."""
+    model = make_llama()
+    config = SparseDeltaConfig(gate_init=0.7, seed=5, dtype="bfloat16", mask=_mask(model, density))
+    adapted = get_peft_model(model, config)
+    layer = adapted.base_model.model.model.layers[0].mlp.up_proj
+    assert layer.sparse_delta_values["default"].dtype == torch.bfloat16
+    exact = layer.base_layer.weight + layer.get_delta_weight("default")
+    logits = adapted(TOKENS).logits
+    logits.sum().backward()
+    assert layer.sparse_delta_values["default"].grad.dtype == torch.bfloat16
+    assert layer.sparse_delta_gate["default"].grad.dtype == torch.float32
+    adapted.save_pretrained(tmp_path)
+    loaded = PeftModel.from_pretrained(make_llama(), tmp_path)
+    assert torch.equal(loaded(TOKENS).logits, logits)
+    merged = adapted.merge_and_unload()
+    torch.testing.assert_close(merged.model.layers[0].mlp.up_proj.weight, exact)
+
+
 def test_only_the_adapter_is_trained_and_only_kept_weights_are_stored() -> None:
     adapted = _adapted(0.03)
     kept = _mask(make_llama(), 0.03).kept

@@ -4,9 +4,10 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from rigsa.adapters.build import linear_shapes
-from rigsa.errors import FileError
+from rigsa.errors import FileError, RigsaError
 from rigsa.files import read_jsonl
 from rigsa.machine import Machine
 from rigsa.masks.storage import Mask, save_mask
@@ -38,9 +39,9 @@ SPEC = {
 }
 
 
-def _train(small_study, folder, mask=None, **changes) -> CheckpointPaths:
+def _train(small_study, folder, mask=None, machine=None, **changes) -> CheckpointPaths:
     checkpoint = CheckpointPaths(folder / "arm" / "seed0" / "step0")
-    train({**SPEC, **changes}, *small_study, mask, checkpoint, Machine())
+    train({**SPEC, **changes}, *small_study, mask, checkpoint, machine or Machine())
     return checkpoint
 
 
@@ -142,3 +143,45 @@ def test_gradients_of_the_first_batch(small_study, micro_batch: int) -> None:
     for name, gradient in found.items():
         plain = 1e-6 * model.get_submodule(name).weight.grad
         assert (gradient - plain).norm() < 1e-3 * plain.norm()
+
+
+def test_out_of_memory_says_what_to_lower(monkeypatch, small_study, tmp_path) -> None:
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("rigsa.training.trainer.answer_loss", full)
+    with pytest.raises(
+        RigsaError, match=r"micro_batch_size 4; set micro_batch_size to 2 or activation_checkp"
+    ):
+        _train(small_study, tmp_path, machine=Machine(micro_batch_size=4))
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [Machine(activation_checkpointing="full"), Machine(dataloader_workers=1)],
+    ids=["activation_checkpointing", "dataloader_workers"],
+)
+def test_settings_of_the_machine_decide_no_result(machine, small_study, tmp_path) -> None:
+    plain = _train(small_study, tmp_path / "plain")
+    other = _train(small_study, tmp_path / "other", machine=machine)
+    weights = "adapter_model.safetensors"
+    assert (plain.adapter / weights).read_bytes() == (other.adapter / weights).read_bytes()
+
+
+def test_values_in_bfloat16_train_with_low_bit_state(small_study, tmp_path) -> None:
+    low_bit = {
+        "optimizer": "adamw_torch_8bit",
+        "optimizer_options": {"bf16_stochastic_round": True},
+    }
+    with torch.compiler.set_stance("force_eager"):
+        checkpoint = _train(
+            small_study,
+            tmp_path,
+            adapter={**SPEC["adapter"], "dtype": "bfloat16"},
+            training={**SPEC["training"], **low_bit},
+        )
+    rows = read_jsonl(checkpoint.training_log)
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    with safe_open(checkpoint.adapter / "adapter_model.safetensors", "pt") as file:
+        dtypes = {name.rpartition(".")[2]: file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118
+    assert dtypes == {"sparse_delta_values": torch.bfloat16, "sparse_delta_gate": torch.float32}

@@ -67,5 +67,5 @@ rule train:
     shell:
         "rigsa train {params.spec:q} --base-model {params.base_model:q} "
         "--task-data {params.task_data:q} {params.mask:q} --output {params.folder:q} "
-        f"{machine_flags('{threads}')} --micro-batch-size {config['micro_batch_size']} "
+        f"{machine_flags('{threads}')} {training_flags()} "
         "2>&1 | tee {log:q}"

@@ -88,6 +88,15 @@ def machine_flags(threads):
     )
 
 
+def training_flags():
+    return (
+        f"--micro-batch-size {config['micro_batch_size']} "
+        f"--activation-checkpointing {config['activation_checkpointing']} "
+        f"--dataloader-workers {config['dataloader_workers']}"
+        + " --compile" * config["compile"]
+    )
+
+
 def adapter_code(step, arm):
     """Fingerprint of a step that runs with the arm's adapter."""
     kind = (STUDY.arms[arm].adapter or {}).get("type")

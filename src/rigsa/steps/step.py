@@ -3,7 +3,7 @@
 import json
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def read_spec(text: str) -> dict[str, Any]:
 
 def machine_of(options: Namespace) -> Machine:
     """The machine settings that the step's flags and its spec give."""
-    flags = ("device", "threads", "attention", "micro_batch_size", "eval_batch_size")
+    flags = {setting.name for setting in fields(Machine)} - {"precision"}
     given = {name: getattr(options, name) for name in flags if hasattr(options, name)}
     if given.get("eval_batch_size") == AUTO:
         # A training has room for at least as many items without gradients as with them.
@@ -100,5 +100,28 @@ ATTENTION = argument(
 )
 PRECISION = argument(
     "--precision", default="float32", choices=["float32", "bfloat16"], help="default: float32"
+)
+TRAINING_MACHINE = (
+    argument(
+        "--micro-batch-size",
+        type=int,
+        default=16,
+        metavar="N",
+        help="images in one pass; a batch is split into passes; default: 16",
+    ),
+    argument(
+        "--activation-checkpointing",
+        default="auto",
+        choices=["auto", "none", "full"],
+        help="compute activations again in backward; default: auto, which is full on cuda",
+    ),
+    argument("--compile", action="store_true", help="compile the model with torch.compile"),
+    argument(
+        "--dataloader-workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes that put batches together; default: 0, the training itself",
+    ),
 )
 MACHINE = (DEVICE, THREADS, ATTENTION, EVAL_BATCH_SIZE)

@@ -11,6 +11,7 @@ import torch
 from transformers import PrinterCallback
 
 from rigsa.adapters.build import build_adapter, linear_shapes
+from rigsa.errors import RigsaError
 from rigsa.files import read_jsonl, whole_folder, write_json, write_jsonl
 from rigsa.machine import Machine
 from rigsa.masks.storage import load_mask
@@ -74,7 +75,10 @@ def train(
             decay_gate=training.get("decay_gate", True),
         )
         trainer.remove_callback(PrinterCallback)  # The log says the same, and when it will end.
-        trainer.train()
+        try:
+            trainer.train()
+        except torch.OutOfMemoryError:
+            raise _out_of_memory(name, machine) from None
     with whole_folder(checkpoint.adapter) as partial:
         adapted.save_pretrained(partial)
         for extra in [file for file in partial.iterdir() if file.name not in ADAPTER_FILES]:
@@ -95,6 +99,21 @@ def train(
         "versions": versions(),
     }
     write_json(checkpoint.training, totals)
+
+
+def _out_of_memory(name: str, machine: Machine) -> RigsaError:
+    ways = []
+    if machine.micro_batch_size > 1:
+        ways.append(f"micro_batch_size to {machine.micro_batch_size // 2}")
+    if not machine.recompute_activations:
+        ways.append("activation_checkpointing to full")
+    remedy = (
+        f"set {' or '.join(ways)} in config.yaml" if ways else "`rigsa plan` says what it needs"
+    )
+    return RigsaError(
+        f"{name} does not fit into the {machine.device}'s memory with micro_batch_size "
+        f"{machine.micro_batch_size}; {remedy}. What is finished stays."
+    )
 
 
 def _batches(

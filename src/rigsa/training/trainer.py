@@ -66,6 +66,12 @@ def training_arguments(
         lr_scheduler_type=training["schedule"],
         warmup_steps=warmup,
         max_grad_norm=training["max_grad_norm"],
+        optim_args=",".join(f"{k}={v}" for k, v in training.get("optimizer_options", {}).items())
+        or None,
+        gradient_checkpointing=machine.recompute_activations,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        torch_compile=machine.compile,
+        dataloader_num_workers=machine.dataloader_workers,
         logging_steps=max(1, -(-steps // training["logs"])),
         seed=seed,
         data_seed=seed,

@@ -60,6 +60,9 @@ class SparseDeltaModel(BaseTuner):
         device = layer.get_base_layer().weight.device
         return nn.Parameter(torch.full((1,), config.gate_init, device=device))
 
+    def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
+        """Nothing to do: values have the configuration's dtype, gates are float32."""
+
     @classmethod
     def _get_adapter_state_dict(
         cls,
