@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from rigsa import counter_random
 from rigsa.errors import FileError
-from rigsa.initial_values import at_places, initial_values
+from rigsa.initial_values import BLOCK, initial_values
 from rigsa.masks.criteria import CRITERIA
 from rigsa.masks.select import Candidates
 from rigsa.masks.storage import StoredMask, kept_places
@@ -50,33 +50,47 @@ class Scorer:
         return kept_places(self.previous.bits(module), self.shapes[module])
 
     def candidates(self, module: str, places: Tensor | None) -> Candidates:
-        """The module's free weights, at `places`."""
-        spec, shape = self.spec, tuple(self.shapes[module])
-        if self.criterion is None:
+        """The module's free weights, at `places`, scored block by block: a block stays in cache."""
+        rows, columns = self.shapes[module]
+        count = rows * columns if places is None else len(places)
+        final = self.trained and self.trained.values(module, count)
+        scores = torch.empty(count)
+        eligible = None
+        if self.criterion is not None and self.criterion.eligible is not None:
+            eligible = torch.empty(count, dtype=torch.bool)
+        for start in range(0, count, BLOCK):
+            block = slice(start, min(start + BLOCK, count))
+            where = torch.arange(block.start, block.stop) if places is None else places[block]
+            trained = None if final is None else final[block].float()
+            scores[block], first = self._scored(module, where, trained)
+            if eligible is not None:
+                eligible[block] = first
+        return Candidates(scores, eligible)
+
+    def _scored(
+        self, module: str, places: Tensor, trained: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Scores, and which weights are taken first, of some of a module's weights."""
+        spec, criterion = self.spec, self.criterion
+        if criterion is None:
             key = counter_random.key(spec["seed"], "mask", module)
-            draw = at_places(lambda part: counter_random.uniform(key, part), shape, places)
-            return Candidates(draw, None)
+            return counter_random.uniform(key, places), None
         initial = gradient = None
-        if self.criterion.needs_initial or self.trained is None:
+        if criterion.needs_initial or trained is None:
             options = spec["adapter"]
             initial = initial_values(
                 options.get("init", "uniform"),
                 spec["seed"],
                 module,
-                shape,
+                tuple(self.shapes[module]),
                 options.get("init_scale"),
                 places,
-            ).view(-1)
-        if module in self.gradients:
-            gradient = self.gradients[module].reshape(-1).float()
-            gradient = gradient if places is None else gradient[places]
-        final = initial
-        if self.trained is not None:
-            final = self.trained.values(
-                module, shape[0] * shape[1] if places is None else len(places)
             )
-        eligible = self.criterion.eligible and self.criterion.eligible(initial, final)
-        return Candidates(self.criterion.score(initial, final, gradient), eligible)
+        if module in self.gradients:
+            gradient = self.gradients[module].reshape(-1)[places].float()
+        final = initial if trained is None else trained
+        first = criterion.eligible and criterion.eligible(initial, final)
+        return criterion.score(initial, final, gradient), first
 
 
 class TrainedValues:
@@ -101,7 +115,7 @@ class TrainedValues:
         self._file.__exit__(kind, error, trace)
 
     def values(self, module: str, count: int) -> Tensor:
-        """float32, one for each of the module's `count` free weights."""
+        """One for each of the module's `count` free weights, as they are stored."""
         try:
             values = self._file.get_tensor(f"base_model.model.{module}.sparse_delta_values")
         except SafetensorError as error:
@@ -111,7 +125,7 @@ class TrainedValues:
                 f"{self.path}: {module} has {values.numel()} values and does not fit its mask, "
                 f"which keeps {count}."
             )
-        return values.view(-1).float()
+        return values.view(-1)
 
     def _unreadable(self, error: Exception) -> FileError:
         return FileError(

@@ -19,6 +19,8 @@ from rigsa.steps.step import (
 
 
 def _select_mask(options: Namespace) -> None:
+    import torch
+
     from rigsa.masks.job import select_mask
     from rigsa.models.shapes import adapted_shapes
 
@@ -31,6 +33,7 @@ def _select_mask(options: Namespace) -> None:
             spec, options.base_model, options.task_data, machine_of(options)
         )
 
+    torch.set_num_threads(options.threads)
     select_mask(
         spec,
         adapted_shapes(options.base_model),

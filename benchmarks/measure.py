@@ -1,0 +1,69 @@
+"""Times and memory of several sides, turn by turn in one process, as medians and ratios."""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rigsa.files import write_json
+from rigsa.versions import versions
+
+
+def seconds(sides: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of every side in every round. A first round is not counted."""
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(rounds + 1):
+        for name, run in sides.items():
+            began = time.perf_counter()
+            run()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if number:
+                found[name].append(time.perf_counter() - began)
+    return found
+
+
+def peak_bytes(run: Callable[[], Any], device: str) -> int:
+    """The most that PyTorch's allocator gave out at once during `run`, above what it began with."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - before
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        run()
+    events = profiler.profiler.kineto_results.events()
+    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
+    now = peak = 0
+    for _, change in changes:
+        now += change
+        peak = max(peak, now)
+    return peak
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def paired_ratio(values: list[float], baseline: list[float]) -> float:
+    """Median of the rounds' ratios: what disturbs a round disturbs both of its sides."""
+    return statistics.median(a / b for a, b in zip(values, baseline, strict=True))
+
+
+def write(path: Path, settings: Mapping[str, Any], results: Any) -> None:
+    """The result with what it was measured on."""
+    here = {
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "versions": versions(),
+    }
+    write_json(path, {"settings": dict(settings), "machine": here, "results": results})
