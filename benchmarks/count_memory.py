@@ -11,7 +11,6 @@ import argparse
 import json
 import weakref
 from collections import Counter
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from torch.utils._pytree import tree_leaves
 from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from rigsa.adapters.build import build_adapter
-from rigsa.adapters.sparse_delta import SparseDeltaConfig
 from rigsa.forecast.memory import LASTING, optimizer_bytes, training_memory
 from rigsa.forecast.shape import read_shape
 from rigsa.forecast.show import table
@@ -32,7 +30,7 @@ from rigsa.quiet import quiet
 MICRO_BATCHES = (1, 8, 16)
 TOKENS = 854  # an image of 28x28 with its question and answer
 GIB = 2**30
-EIGHT_BIT = "adamw_bnb_8bit"
+EIGHT_BIT = "adamw_torch_8bit"
 
 
 class LiveStorages(TorchDispatchMode):
@@ -95,10 +93,7 @@ def adapted_model(folder: Path, dtype: str) -> PreTrainedModel:
         base = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     base.requires_grad_(False)
     base.config.use_cache = False
-    adapter = {"type": "sparse_delta", "dtype": dtype}
-    if "dtype" not in {field.name for field in fields(SparseDeltaConfig)}:
-        adapter.pop("dtype")
-    model = build_adapter(base, adapter, seed=0, mask=None)
+    model = build_adapter(base, {"type": "sparse_delta", "dtype": dtype}, seed=0, mask=None)
     model.gradient_checkpointing_enable({"use_reentrant": False})
     return model.train()
 
@@ -146,9 +141,8 @@ def main() -> None:
     options = parser.parse_args()
     quiet()
     print("A count on the meta device, not a measurement. GiB, dense step 0.\n")
-    there = "dtype" in {field.name for field in fields(SparseDeltaConfig)}
     results = []
-    for dtype in ("float32", "bfloat16") if there else ("float32",):
+    for dtype in ("float32", "bfloat16"):
         for micro_batch in MICRO_BATCHES:
             counted = count(options.model, dtype, micro_batch)
             expected = forecast(options.model, dtype, micro_batch, "adamw_torch_fused")

@@ -11,7 +11,13 @@ from rigsa.paths import ResultPaths
 from rigsa.study import Study
 from tests.forecast.paper import paper
 
-CONFIG = {"device": "auto", "precision": "auto", "micro_batch_size": 8, "eval_batch_size": 8}
+CONFIG = {
+    "device": "auto",
+    "precision": "auto",
+    "micro_batch_size": 8,
+    "eval_batch_size": 8,
+    "activation_checkpointing": "auto",
+}
 
 
 @pytest.fixture
@@ -20,8 +26,6 @@ def on_card(tmp_path: Path) -> Callable[..., Setting]:
 
     def make(name: str = "rtx4090", study: Study | None = None, **config: int) -> Setting:
         study = study or paper("adamw_bnb_8bit")
-        return setting_from(
-            study, ResultPaths(tmp_path, study.name), card(name), CONFIG | config, None
-        )
+        return setting_from(study, ResultPaths(tmp_path, study.name), card(name), CONFIG | config)
 
     return make

@@ -142,7 +142,7 @@ def test_a_cpu_by_given_rates_and_by_measured_ones(
 def test_the_forecast_stands_beside_what_was_measured(project_root: Path, tmp_path: Path) -> None:
     paths = ResultPaths(tmp_path, "embedded")
     cpu = Card("cpu", 16 * 2**30, 100e9, 20e9)
-    plan = make_plan(setting_from(load_study("embedded"), paths, cpu, CONFIG, None))
+    plan = make_plan(setting_from(load_study("embedded"), paths, cpu, CONFIG))
     assert measured(plan) == []
     job = next(job for job in plan.jobs if job.rule == "train")
     place = paths.checkpoint(job.arm, job.seed, job.step)

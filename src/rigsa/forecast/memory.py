@@ -33,8 +33,6 @@ LASTING = (
     "gradients",
     "optimizer state",
 )
-# Below it int32 places are smaller than a bit for every weight.
-BIT_MASK_ABOVE = 1 / 32
 
 
 def training_memory(work: Workload) -> dict[str, int]:
@@ -77,14 +75,9 @@ def value_bytes(adapter: Adapter) -> int:
 
 
 def index_bytes(adapter: Adapter) -> int:
-    """Where the values of a sparse delta belong: nothing while dense, then a bit a weight, at
-    small densities int32 places with the rows' starts."""
-    if adapter.kind != "sparse_delta" or adapter.density >= 1:
-        return 0
-    if adapter.density > BIT_MASK_ABOVE:
-        return -(-adapter.adapted // 8)
-    starts = adapter.rows + adapter.layers * len(adapter.matrices)
-    return FLOAT32 * (adapter.values + starts)
+    """Where the values of a sparse delta belong: nothing while dense, else int32 places."""
+    sparse = adapter.kind == "sparse_delta" and adapter.density < 1
+    return FLOAT32 * adapter.values if sparse else 0
 
 
 def optimizer_bytes(optimizer: str, adapter: Adapter) -> int:

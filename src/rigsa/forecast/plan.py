@@ -83,11 +83,11 @@ class Plan:
         arm = self.setting.study.arms[job.arm]
         ways = []
         if arm.training["optimizer"] in FULL_STATES:
-            ways.append("an optimizer with 8-bit state (adamw_bnb_8bit)")
+            ways.append("an optimizer with 8-bit state (adamw_torch_8bit)")
         if arm.adapter["type"] == "sparse_delta" and arm.adapter.get("dtype") != "bfloat16":
             ways.append("adapter values in bfloat16 (dtype)")
         if not self.setting.recompute:
-            ways.append("recomputed activations")
+            ways.append("activation_checkpointing: full")
         return f"try {', '.join([*ways, 'a card with more memory'])}"
 
     def as_json(self) -> Mapping[str, Any]:

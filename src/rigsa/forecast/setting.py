@@ -14,6 +14,7 @@ from rigsa.forecast.sizes import TaskSize, task_size
 from rigsa.forecast.speed import Speed, card_speed, cpu_speed
 from rigsa.forecast.training import micro_batch_of
 from rigsa.forecast.workload import BYTES, Adapter, Workload, adapter_of
+from rigsa.machine import Machine
 from rigsa.paths import ResultPaths
 from rigsa.study import Arm, Benchmark, Study
 
@@ -122,11 +123,11 @@ class Setting:
 
 
 def setting_from(
-    study: Study, paths: ResultPaths, card: Card, config: Mapping[str, Any], recompute: bool | None
+    study: Study, paths: ResultPaths, card: Card, config: Mapping[str, Any]
 ) -> Setting:
-    """From config.yaml's content. Recomputation follows the device unless it is given: a GPU's
-    memory is scarce, a CPU's time."""
+    """From config.yaml's content."""
     device = "cpu" if card.is_cpu else "cuda"
+    machine = Machine(device, activation_checkpointing=config["activation_checkpointing"])
     return Setting(
         study=study,
         paths=paths,
@@ -134,7 +135,7 @@ def setting_from(
         precision=resolve_precision({**config, "device": device}, study),
         micro_batch_size=config["micro_batch_size"],
         eval_batch_size=config["eval_batch_size"],
-        recompute=not card.is_cpu if recompute is None else recompute,
+        recompute=machine.recompute_activations,
     )
 
 

@@ -40,10 +40,9 @@ def _plan(options: Namespace) -> None:
         raise ConfigError(
             f"study {study.name} runs on a GPU; say on which one: --gpu {', '.join(CARDS)}."
         )
-    recompute = None if options.activations is None else options.activations == "recomputed"
-    setting = with_batches(
-        setting_from(study, paths, device, config, recompute), options.micro_batch_size
-    )
+    if options.activation_checkpointing is not None:
+        config["activation_checkpointing"] = options.activation_checkpointing
+    setting = with_batches(setting_from(study, paths, device, config), options.micro_batch_size)
     plan = make_plan(setting)
     print(show_plan(plan))
     finished = measured(plan)
@@ -87,9 +86,9 @@ STEPS = (
                 help="images in one pass; default: that of config.yaml",
             ),
             argument(
-                "--activations",
-                choices=["recomputed", "kept"],
-                help="inside a layer, for backward; default: recomputed on a GPU, kept on a CPU",
+                "--activation-checkpointing",
+                choices=["auto", "none", "full"],
+                help="compute activations again in backward; default: that of config.yaml",
             ),
             argument(
                 "--gflops",
