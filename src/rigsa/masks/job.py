@@ -1,8 +1,11 @@
 """The mask job: which weights the next training may move. One matrix in memory at a time."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,7 @@ def select_mask(
     previous_mask: Path | None = None,
     reference_mask: Path | None = None,
     gradients: Callable[[], Matrices] | None = None,
+    threads: int = 1,
 ) -> None:
     """Chooses and writes a mask.
 
@@ -44,6 +48,7 @@ def select_mask(
         previous_mask: the mask that adapter was trained with; None where it was dense.
         reference_mask: the mask whose density is taken, where the spec gives none.
         gradients: gives dL/dW by module, for rules that rank by it.
+        threads: matrices that are ranked by themselves are ranked so many at a time.
     """
     with ExitStack() as stack:
         previous = trained = None
@@ -55,10 +60,14 @@ def select_mask(
         scorer = Scorer(spec, shapes, previous, trained, gradients)
         wanted = _wanted(spec, shapes, reference_mask)
         write, provenance = stack.enter_context(written_mask(output, shapes))
-        totals = {"free_before": 0, "eligible": 0, "filled_up": 0, "kept": 0}
         together = spec["scope"] == "global"
-        for group in [list(shapes)] if together else [[name] for name in shapes]:
-            _select_group(scorer, group, wanted, write, totals)
+        groups = [list(shapes)] if together else [[name] for name in shapes]
+        totals: Counter[str] = Counter()
+        pool = stack.enter_context(ThreadPoolExecutor(threads))
+        for masks, found in pool.map(partial(_select_group, scorer, wanted), groups):
+            totals.update(found)
+            for bits in masks:
+                write(bits)
         if previous is not None:
             check_kept(previous, totals["free_before"], previous_mask)
         kept = totals.pop("kept")
@@ -75,14 +84,11 @@ def select_mask(
 
 
 def _select_group(
-    scorer: Scorer,
-    group: list[str],
-    wanted: Callable[[list[str], int], int],
-    write: Callable[[torch.Tensor], None],
-    totals: dict[str, int],
-) -> None:
-    """Ranks the matrices of a group together and writes their masks."""
-    eligible = 0
+    scorer: Scorer, wanted: Callable[[list[str], int], int], group: list[str]
+) -> tuple[list[torch.Tensor], dict[str, int]]:
+    """Ranks the matrices of a group together: their masks in packed bits, and what was counted."""
+    eligible = free = kept = 0
+    masks = []
 
     def how_many(found: int) -> int:
         nonlocal eligible
@@ -96,15 +102,14 @@ def _select_group(
         # A matrix by itself need not be scored again for every look at it.
         parts = list(candidates())
         candidates = lambda: iter(parts)  # noqa: E731
-    kept = 0
     for name, among_free in zip(group, keep_highest(candidates, how_many), strict=True):
         places, shape = scorer.places(name), scorer.shapes[name]
         kept += int(among_free.sum())
-        totals["free_before"] += len(among_free)
-        write(pack(among_free) if places is None else pack_places(places[among_free], shape))
-    totals["eligible"] += eligible
-    totals["filled_up"] += max(0, kept - eligible)
-    totals["kept"] += kept
+        free += len(among_free)
+        masks.append(pack(among_free) if places is None else pack_places(places[among_free], shape))
+    filled_up = max(0, kept - eligible)
+    counts = {"free_before": free, "eligible": eligible, "filled_up": filled_up, "kept": kept}
+    return masks, counts
 
 
 def _wanted(

@@ -33,7 +33,9 @@ def _select_mask(options: Namespace) -> None:
             spec, options.base_model, options.task_data, machine_of(options)
         )
 
-    torch.set_num_threads(options.threads)
+    # Threads share the matrices, not each operation: blocks of a matrix are too small for that.
+    together = spec["scope"] == "global"
+    torch.set_num_threads(options.threads if together else 1)
     select_mask(
         spec,
         adapted_shapes(options.base_model),
@@ -42,6 +44,7 @@ def _select_mask(options: Namespace) -> None:
         previous_mask=options.previous_mask,
         reference_mask=options.reference_mask,
         gradients=gradients if options.task_data else None,
+        threads=1 if together else options.threads,
     )
 
 
