@@ -230,3 +230,19 @@ def test_a_corrupt_adapter_is_named(tmp_path) -> None:
 def test_layers_that_are_not_linear_are_refused() -> None:
     with pytest.raises(ValueError, match="goes only on"):
         get_peft_model(make_llama(), SparseDeltaConfig(target_modules=["embed_tokens"]))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("density", DENSITIES)
+def test_a_gpu_gives_what_the_processor_gives(density) -> None:
+    here, there = _adapted(density), _adapted(density).to("cuda")
+    logits, wanted = there(TOKENS.cuda()).logits, here(TOKENS).logits
+    torch.testing.assert_close(logits.cpu(), wanted, rtol=1e-4, atol=1e-4)
+    logits.sum().backward()
+    wanted.sum().backward()
+    for (name, found), expected in zip(there.named_parameters(), here.parameters(), strict=True):
+        if expected.grad is not None:
+            torch.testing.assert_close(
+                found.grad.cpu(), expected.grad, rtol=1e-3, atol=1e-4, msg=lambda m, n=name: n + m
+            )
