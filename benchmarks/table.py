@@ -29,7 +29,7 @@ def steps(path: Path) -> list[tuple[str, ...]]:
     rows = []
     for side, row in content["results"].items():
         wanted = ""
-        if side == aim:
+        if side == aim and settings["density"] == 0.01:
             wanted = f"≤ {time:.2f}" + (f", ≤ {memory:.2f}" if memory else "")
         rows.append(
             (

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 Tensor = torch.Tensor
 
 # Up to this density a CPU computes the weight gradient only where it is kept: at 20 % that takes
-# 0.6 to 0.8 of the dense product's time, at 50 % more than it.
+# 0.6 to 0.8 of the dense product's time, at 50 % more than it (benchmarks/kept_weights.py).
 SAMPLED_UP_TO = 0.2
+TOKENS = 512
 
 
 def effective_weight(
@@ -99,7 +100,10 @@ def _sampled(grad_output: Tensor, x: Tensor, shape: torch.Size, places: Tensor) 
             size=shape,
             check_invariants=False,
         )
-    return torch.sparse.sampled_addmm(pattern, grad_output.t(), x, beta=0.0).values()
+    # Both factors are transposed for it, which a processor's cache likes in parts.
+    for part, inputs in zip(grad_output.split(TOKENS), x.split(TOKENS), strict=True):
+        pattern = torch.sparse.sampled_addmm(pattern, part.t(), inputs)
+    return pattern.values()
 
 
 def _inner_product(a: Tensor, b: Tensor) -> Tensor:
