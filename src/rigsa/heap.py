@@ -1,8 +1,7 @@
 """Keeps freed memory in the process: a training step asks for the same blocks again at once.
 
 Left to itself, the C library gives every large block back to the system and takes a new one, whose
-pages the system must clear: up to a quarter of the time of a step on a CPU
-(benchmarks/training_step.py --heap default).
+pages the system must clear (benchmarks/training_step.py --heap default shows what that takes).
 """
 
 import ctypes
