@@ -16,7 +16,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from measure import paired_ratio, summary
 
 from rigsa.evaluation.harness import go_offline, harness
 
@@ -133,18 +133,14 @@ def _report(
     tokenizer: Any,
 ) -> dict[str, Any]:
     reference = runs[options.sides[0]][0]["samples"]
+    baseline = [run["seconds"] for run in runs[options.sides[0]]]
     sides = {}
     for side, rounds in runs.items():
         seconds = [run["seconds"] for run in rounds]
-        ratios = [
-            run["seconds"] / first["seconds"]
-            for run, first in zip(rounds, runs[options.sides[0]], strict=True)
-        ]
         samples = rounds[0]["samples"]
         sides[side] = {
-            "median_seconds": statistics.median(seconds),
-            f"ratio_to_{options.sides[0]}": statistics.median(ratios),
-            "seconds": seconds,
+            "seconds": summary(seconds),
+            f"ratio_to_{options.sides[0]}": paired_ratio(seconds, baseline),
             "peak_mib": max(run["peak_bytes"] for run in rounds) / 2**20
             if options.device == "cuda"
             else None,
