@@ -111,5 +111,9 @@ class ResultPaths:
     def report(self) -> Path:
         return self.folder / "report.html"
 
+    def unfinished(self, *parts: str) -> Path:
+        """Where a job keeps what it has done so far, until it has succeeded."""
+        return self.folder / "unfinished" / "-".join(parts)
+
     def log(self, *parts: str) -> Path:
         return self.folder / "logs" / ("-".join(parts) + ".log")

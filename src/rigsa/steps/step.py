@@ -83,6 +83,12 @@ TASK_DATA = argument(
     metavar="DIR",
     help="folder with train.jsonl, validation.jsonl and test.jsonl",
 )
+UNFINISHED = argument(
+    "--unfinished",
+    type=Path,
+    metavar="DIR",
+    help="where what is done so far is kept, to go on from after a stop; not kept if absent",
+)
 DEVICE = argument("--device", default="cpu", choices=["cpu", "cuda"], help="default: cpu")
 THREADS = argument("--threads", type=int, default=1, metavar="N", help="CPU threads; default: 1")
 EVAL_BATCH_SIZE = argument(

@@ -1,0 +1,86 @@
+"""What a job has done so far survives a failure, not a change of the job, and no second process."""
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from rigsa.errors import FileError
+from rigsa.unfinished import set_aside, unfinished
+
+MADE_FROM = {"settings": {"rate": 0.1}, "mask": "ab"}
+
+
+def _left(folder: Path, definition=MADE_FROM) -> None:
+    try:
+        with unfinished(folder, definition) as place:
+            (place / "state").write_text("half")
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        pass
+
+
+def test_it_stays_after_a_failure_and_goes_after_success(tmp_path: Path) -> None:
+    folder = tmp_path / "unfinished/train"
+    _left(folder)
+    with unfinished(folder, MADE_FROM) as place:
+        assert (place / "state").read_text() == "half"
+    assert not list(folder.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("definition", "said"),
+    [
+        ({**MADE_FROM, "mask": "cd"}, "train: begun with another mask; begins anew."),
+        (
+            {"settings": {"rate": 0.2}, "mask": "cd"},
+            "train: begun with another mask and settings; begins anew.",
+        ),
+        ({"settings": MADE_FROM["settings"]}, "train: begun with another mask; begins anew."),
+    ],
+)
+def test_a_changed_job_begins_anew_and_says_why(tmp_path, caplog, definition, said) -> None:
+    _left(tmp_path / "train")
+    with unfinished(tmp_path / "train", definition) as place:
+        assert not (place / "state").exists()
+    assert caplog.messages == [said]
+
+
+@pytest.mark.parametrize("content", ["{", None])
+def test_without_a_readable_definition_nothing_is_taken_over(tmp_path, caplog, content) -> None:
+    _left(tmp_path / "train")
+    definition = tmp_path / "train/definition.json"
+    definition.write_text(content) if content else definition.unlink()
+    with unfinished(tmp_path / "train", MADE_FROM) as place:
+        assert not (place / "state").exists()
+    assert caplog.messages == ["train: begun with another definition; begins anew."]
+
+
+def _work(folder: Path, notes: Path) -> None:
+    for _ in range(20):
+        with unfinished(folder, MADE_FROM) as place:
+            (place / "mine").touch(exist_ok=False)
+            with open(notes, "a") as file:
+                file.write("x")
+            (place / "mine").unlink()
+
+
+def test_one_process_has_it_at_a_time(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    folder, notes = tmp_path / "job", tmp_path / "notes"
+    workers = [context.Process(target=_work, args=(folder, notes)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert notes.read_text() == "x" * 60
+
+
+def test_a_corrupt_file_is_set_aside(tmp_path: Path, caplog) -> None:
+    file = tmp_path / "state"
+    file.write_text("bad")
+    set_aside(file, FileError("state is corrupt."))
+    assert caplog.messages == ["state is corrupt. It was set aside as state.corrupt."]
+    assert not file.exists()
+    assert (tmp_path / "state.corrupt").read_text() == "bad"
