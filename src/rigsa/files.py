@@ -97,15 +97,20 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 def _publish(partial: Path, path: Path) -> None:
-    """Gives a finished file its name. It survives a power loss only once it is on the disk."""
-    handle = os.open(partial, os.O_RDONLY)
+    """Gives a finished file its name. It survives a power loss only once both are on the disk."""
+    _sync(partial)
+    # Temporary files are private; results are for everybody who may read the folder.
+    partial.chmod(0o666 & ~_umask())
+    partial.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-    # Temporary files are private; results are for everybody who may read the folder.
-    partial.chmod(0o666 & ~_umask())
-    partial.replace(path)
 
 
 def _umask() -> int:

@@ -138,5 +138,5 @@ def test_an_adapter_that_does_not_fit_its_mask_is_named(tmp_path) -> None:
     with pytest.raises(FileError, match="does not fit its mask"):
         _select(spec, tmp_path / "m", previous_adapter=tmp_path / "adapter1")
     (tmp_path / "adapter1" / "adapter_model.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(FileError, match="cannot be read"):
+    with pytest.raises(FileError, match="is corrupt"):
         _select(spec, tmp_path / "m", previous_adapter=tmp_path / "adapter1")

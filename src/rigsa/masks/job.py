@@ -11,11 +11,10 @@ from typing import Any
 
 import torch
 
-from rigsa.masks.score import Scorer, TrainedValues
+from rigsa.masks.score import Scorer, trained_values
 from rigsa.masks.select import Candidates, keep_highest
 from rigsa.masks.storage import (
     check_fits,
-    check_kept,
     count,
     pack,
     pack_places,
@@ -56,7 +55,7 @@ def select_mask(
             previous = stack.enter_context(stored_mask(previous_mask))
             check_fits(previous.shapes, shapes, previous_mask)
         if previous_adapter is not None:
-            trained = stack.enter_context(TrainedValues(previous_adapter))
+            trained = stack.enter_context(trained_values(previous_adapter))
         scorer = Scorer(spec, shapes, previous, trained, gradients)
         wanted = _wanted(spec, shapes, reference_mask)
         write, provenance = stack.enter_context(written_mask(output, shapes))
@@ -68,8 +67,6 @@ def select_mask(
             totals.update(found)
             for bits in masks:
                 write(bits)
-        if previous is not None:
-            check_kept(previous, totals["free_before"], previous_mask)
         kept = totals.pop("kept")
         provenance.update(totals, spec=dict(spec))
     logger.info(

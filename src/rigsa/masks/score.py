@@ -1,12 +1,12 @@
 """Scores of the free weights, one matrix at a time, from files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from rigsa import counter_random
 from rigsa.errors import FileError
@@ -14,6 +14,7 @@ from rigsa.initial_values import BLOCK, initial_values
 from rigsa.masks.criteria import CRITERIA
 from rigsa.masks.select import Candidates
 from rigsa.masks.storage import StoredMask, kept_places
+from rigsa.tensors import read_tensors
 
 Tensor = torch.Tensor
 
@@ -94,40 +95,30 @@ class Scorer:
 
 
 class TrainedValues:
-    """The values in a saved sparse delta, read when they are asked for. A context manager."""
+    """The values in a saved sparse delta, read when they are asked for."""
 
-    def __init__(self, adapter: Path) -> None:
-        self.path = adapter / "adapter_model.safetensors"
-
-    def __enter__(self) -> "TrainedValues":
-        try:
-            self._file = safe_open(self.path, framework="pt").__enter__()
-        except (SafetensorError, OSError) as error:
-            raise self._unreadable(error) from None
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.__exit__(kind, error, trace)
+    def __init__(self, file: Any, path: Path) -> None:
+        self._file, self._path = file, path
 
     def values(self, module: str, count: int) -> Tensor:
         """One for each of the module's `count` free weights, as they are stored."""
         try:
             values = self._file.get_tensor(f"base_model.model.{module}.sparse_delta_values")
-        except SafetensorError as error:
-            raise self._unreadable(error) from None
+        except SafetensorError:
+            raise FileError(
+                f"{self._path} is no adapter of this model: it lacks {module}."
+            ) from None
         if values.numel() != count:
             raise FileError(
-                f"{self.path}: {module} has {values.numel()} values and does not fit its mask, "
+                f"{self._path}: {module} has {values.numel()} values and does not fit its mask, "
                 f"which keeps {count}."
             )
         return values.view(-1)
 
-    def _unreadable(self, error: Exception) -> FileError:
-        return FileError(
-            f"{self.path} cannot be read ({error}); delete it, and the next run makes it again."
-        )
+
+@contextmanager
+def trained_values(adapter: Path) -> Iterator[TrainedValues]:
+    """Raises FileError where the adapter is missing, truncated or changed."""
+    path = adapter / "adapter_model.safetensors"
+    with read_tensors(path) as file:
+        yield TrainedValues(file, path)

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 
 from rigsa.errors import FileError
-from rigsa.files import whole_file
+from rigsa.tensors import entries, read_tensors, written_tensors
 
 FORMAT = "rigsa.mask.1"
 PROVENANCE_ROOM = 4096
@@ -125,40 +124,21 @@ def written_mask(
     """
     provenance: dict[str, Any] = {}
     kept = 0
-    # What is to be said of the whole is known at the end, so its room is left at the beginning.
-    room = len(_header(shapes, 10**19, provenance)) + PROVENANCE_ROOM
-    with whole_file(path) as partial, open(partial, "wb") as file:
-        file.seek(8 + room)
+    packed = {name: (torch.uint8, (-(-int(np.prod(s)) // 8),)) for name, s in shapes.items()}
+    with written_tensors(path, entries(packed), PROVENANCE_ROOM) as (write_data, metadata):
+        metadata["format"] = FORMAT
+        metadata["shapes"] = json.dumps({name: list(shape) for name, shape in shapes.items()})
 
         def write(bits: torch.Tensor) -> None:
             nonlocal kept
             kept += count(bits)
-            file.write(bits.cpu().numpy().tobytes())
+            write_data(memoryview(bits.cpu().numpy()))
 
         yield write, provenance
-        header = _header(shapes, kept, provenance).ljust(room)
-        if len(header) > room:
-            raise ValueError(f"The provenance of {path} is too long for its file.")
-        file.seek(0)
-        file.write(len(header).to_bytes(8, "little") + header)
-
-
-def _header(shapes: Shapes, kept: int, provenance: Mapping[str, Any]) -> bytes:
-    metadata = {
-        "format": FORMAT,
-        "shapes": json.dumps({name: list(shape) for name, shape in shapes.items()}),
-        "kept": str(kept),
-        "size": str(total(shapes)),
-        "density": repr(kept / total(shapes)),
-        "provenance": json.dumps(provenance, sort_keys=True),
-    }
-    header: dict[str, Any] = {"__metadata__": metadata}
-    offset = 0
-    for name, shape in shapes.items():
-        end = offset + -(-int(np.prod(shape)) // 8)
-        header[name] = {"dtype": "U8", "shape": [end - offset], "data_offsets": [offset, end]}
-        offset = end
-    return json.dumps(header).encode()
+        metadata["kept"] = str(kept)
+        metadata["size"] = str(total(shapes))
+        metadata["density"] = repr(kept / total(shapes))
+        metadata["provenance"] = json.dumps(provenance, sort_keys=True)
 
 
 class StoredMask:
@@ -180,15 +160,8 @@ class StoredMask:
 @contextmanager
 def stored_mask(path: Path) -> Iterator[StoredMask]:
     """Raises FileError where the file is missing, truncated or of another kind."""
-    if not path.is_file():
-        raise FileError(f"{path} is missing; the step that makes it has not run.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield StoredMask(file, path)
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise FileError(
-            f"{path} is corrupt ({error}); delete it, and the next run makes it again."
-        ) from None
+    with read_tensors(path) as file:
+        yield StoredMask(file, path)
 
 
 def load_mask(path: Path) -> Mask:
@@ -197,14 +170,4 @@ def load_mask(path: Path) -> Mask:
     with stored_mask(path) as stored:
         mask.shapes, mask.provenance = stored.shapes, stored.provenance
         mask.bits = {name: stored.bits(name) for name in stored.shapes}
-        check_kept(stored, mask.kept, path)
     return mask
-
-
-def check_kept(stored: StoredMask, kept: int, path: Path) -> None:
-    """Raises FileError where a file that keeps `kept` weights says otherwise."""
-    if kept != stored.kept:
-        raise FileError(
-            f"{path} is corrupt: it keeps {kept} weights and says {stored.kept}; "
-            "delete it, and the next run makes it again."
-        )

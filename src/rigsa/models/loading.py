@@ -17,6 +17,7 @@ from rigsa.device import check_device
 from rigsa.errors import FileError, RigsaError
 from rigsa.machine import Machine
 from rigsa.models.folder import READY, check_config
+from rigsa.tensors import read_tensors
 
 # The faster one wherever it was measured.
 DEFAULT_ATTENTION = "sdpa"
@@ -91,6 +92,9 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> torch.nn.Module:
     from peft import PeftModel
 
     try:
+        # PEFT reads the file by itself, once it is known to be whole.
+        with read_tensors(folder / "adapter_model.safetensors"):
+            pass
         return PeftModel.from_pretrained(model, folder, local_files_only=True).eval()
     except (SafetensorError, OSError, RuntimeError, KeyError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
