@@ -9,6 +9,7 @@ from rigsa.errors import RigsaError
 from rigsa.evaluation.harness import go_offline
 from rigsa.heap import keep_freed_memory
 from rigsa.quiet import quiet
+from rigsa.resume.interrupt import Stopped, listen
 from rigsa.steps import STEPS
 
 DESCRIPTION = """\
@@ -30,6 +31,7 @@ study that concerns it, as JSON text or a file that holds it; `rigsa spec` print
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one step. Returns the exit code: 1 after an error that a user can mend."""
+    listen()
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
@@ -43,9 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RigsaError as error:
         print(f"rigsa {options.step}: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f"rigsa {options.step}: interrupted.", file=sys.stderr)
-        return 130
+    except Stopped as stop:
+        where = f" {stop.where}, from where the same command goes on" if stop.where else ""
+        print(f"rigsa {options.step}: stopped by {stop.signal.name}{where}.", file=sys.stderr)
+        return 128 + stop.signal
     return 0
 
 

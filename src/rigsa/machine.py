@@ -21,6 +21,8 @@ class Machine:
     activation_checkpointing: str = "auto"
     compile: bool = False
     dataloader_workers: int = 0
+    checkpoint_steps: int = 200
+    checkpoint_minutes: float = 10.0
 
     @property
     def recompute_activations(self) -> bool:

@@ -112,8 +112,11 @@ class ResultPaths:
         return self.folder / "report.html"
 
     def unfinished(self, *parts: str) -> Path:
-        """Where a job keeps what it has done so far, until it has succeeded."""
-        return self.folder / "unfinished" / "-".join(parts)
+        """Where a job of the study keeps what it has done so far, until it has succeeded."""
+        return self.results / "unfinished" / "-".join((self.study, *parts))
+
+    def unfinished_base_model(self, name: str) -> Path:
+        return self.results / "unfinished" / f"base_model-{name}"
 
     def log(self, *parts: str) -> Path:
         return self.folder / "logs" / ("-".join(parts) + ".log")

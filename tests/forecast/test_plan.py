@@ -160,8 +160,8 @@ def test_the_forecast_stands_beside_what_was_measured(project_root: Path, tmp_pa
 
 
 def test_passes_split_a_batch_as_the_trainer_does() -> None:
-    from rigsa.training.trainer import largest_divisor
+    from rigsa.training.trainer import pass_size
 
     for batch in (1, 12, 16, 17):
         for limit in (1, 5, 8, 32):
-            assert micro_batch_of(batch, limit) == largest_divisor(batch, limit)
+            assert micro_batch_of(batch, limit) == pass_size(batch, limit)

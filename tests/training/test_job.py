@@ -14,6 +14,7 @@ from rigsa.masks.storage import Mask, save_mask
 from rigsa.models.loading import load_base, load_checkpoint, load_tokenizer
 from rigsa.paths import CheckpointPaths
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
+from rigsa.training.batches import Batches
 from rigsa.training.data import Collator, encode
 from rigsa.training.gradients import first_batch_gradients
 from rigsa.training.job import train
@@ -137,8 +138,7 @@ def test_gradients_of_the_first_batch(small_study, micro_batch: int) -> None:
     rows = encode(
         map(messages, read_jsonl(task / "train.jsonl")), ANSWER_OPENING, load_tokenizer(base)
     )
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:8]
-    model(**Collator(0)([rows[i] for i in order])).loss.backward()
+    model(**Collator(0)(Batches(rows, 8, 1, seed=0)[0])).loss.backward()
     assert set(found) == set(linear_shapes(model))
     for name, gradient in found.items():
         plain = 1e-6 * model.get_submodule(name).weight.grad

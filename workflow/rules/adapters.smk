@@ -64,8 +64,10 @@ rule train:
             for part in ("--mask", str(file))
         ],
         folder=lambda wildcards: checkpoint_of(wildcards).folder,
+        unfinished=PATHS.unfinished("train", "{arm}", "seed{seed}", "step{step}"),
     shell:
         "rigsa train {params.spec:q} --base-model {params.base_model:q} "
         "--task-data {params.task_data:q} {params.mask:q} --output {params.folder:q} "
+        "--unfinished {params.unfinished:q} {CHECKPOINT_FLAGS} "
         f"{machine_flags('{threads}')} {training_flags()} "
         "2>&1 | tee {log:q}"

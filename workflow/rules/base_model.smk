@@ -17,6 +17,8 @@ if TRAINED_HERE:
             code=fingerprint("rigsa.models.job"),
             folder=PATHS.base_model(STUDY.base_model),
             tasks=[PATHS.task(task) for task in BASE_MODEL_TASKS],
+            unfinished=PATHS.unfinished_base_model(STUDY.base_model),
         shell:
             "rigsa base-model {params.spec:q} --task-data {params.tasks:q} "
-            "--output {params.folder:q} --threads {threads} 2>&1 | tee {log:q}"
+            "--output {params.folder:q} --threads {threads} "
+            "--unfinished {params.unfinished:q} {CHECKPOINT_FLAGS} 2>&1 | tee {log:q}"

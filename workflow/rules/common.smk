@@ -21,6 +21,10 @@ ENVIRONMENT = "../../environment.yml"
 TARGET_DATA = PATHS.task(STUDY.target_task)
 TARGET_FILES = PATHS.task_files(STUDY.target_task)
 TRAINED_HERE = STUDY.base_model_entry["source"] == "trained"
+CHECKPOINT_FLAGS = (
+    f"--checkpoint-steps {config['checkpoint_steps']} "
+    f"--checkpoint-minutes {config['checkpoint_minutes']}"
+)
 FETCHES = {f"fetch_{source.name}": source for source in SOURCES}
 TRAINED_ARMS = [arm.name for arm in STUDY.arms.values() if arm.trained]
 
@@ -31,6 +35,10 @@ wildcard_constraints:
     step=r"\d+",
     task="|".join(STUDY.task_entries),
     benchmark="|".join(STUDY.benchmarks),
+
+
+# A signal is for the step alone, which saves what it has: the shell and `tee` would die of it at once.
+shell.prefix("set -euo pipefail; trap '' INT TERM; ")
 
 
 def fetch_first(jobs):

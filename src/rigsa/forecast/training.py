@@ -10,8 +10,8 @@ from rigsa.forecast.workload import Workload
 
 
 def micro_batch_of(batch: int, limit: int) -> int:
-    """Rows in a pass: batches are split evenly, as the trainer does it."""
-    return max(size for size in range(1, min(batch, limit) + 1) if batch % size == 0)
+    """Rows in a pass: a batch is split as the trainer does it."""
+    return -(-batch // -(-batch // limit))
 
 
 def training_steps(training: Mapping[str, Any], rows: int) -> int:
@@ -28,5 +28,5 @@ def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, spe
     )
     state = optimizer_bytes(work.optimizer, work.adapter)
     step = optimizer_step_bytes(work, state) / speed.bandwidth
-    splits = training["batch_size"] // work.micro_batch
+    splits = -(-training["batch_size"] // work.micro_batch)
     return training_steps(training, rows) * (splits * one + step)

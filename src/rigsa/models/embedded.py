@@ -2,7 +2,6 @@
 
 import logging
 import random
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from transformers import (
 
 from rigsa.files import whole_folder, write_json
 from rigsa.models.tokenizer import TURN_START, build_tokenizer
+from rigsa.resume.interrupt import finishing_first
+from rigsa.resume.keeper import Keeper, Often, kept_state
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +34,15 @@ def train_base_model(
     conversations: Mapping[str, Sequence[Sequence[Message]]],
     output: Path,
     device: str = "cpu",
+    folder: Path | None = None,
+    often: Often | None = None,
 ) -> dict[str, Any]:
     """Trains on the conversations of each task and saves a plain Hugging Face folder.
 
     `spec` is the entry of studies/catalog/base_models.yaml; a conversation is one item: a user's
-    turn and the assistant's. Same seed, number of threads and machine give the same model. Returns
-    the totals, which are in the folder as training.json as well.
+    turn and the assistant's. Same seed, number of threads and machine give the same model. Its
+    state is kept in `folder` as `often` says, and it goes on from what is there. Returns the
+    totals, which are in the output as training.json as well.
     """
     training = spec["training"]
     torch.manual_seed(training["seed"])
@@ -47,8 +51,10 @@ def train_base_model(
     tokenizer = build_tokenizer(turns, spec["vocabulary"], places)
     model = _model(spec["architecture"], tokenizer).to(device)
     rows = _rows(training, _encoded(conversations, tokenizer))
-    totals = _train(model, rows, training, device)
-    _save(model, tokenizer, totals, output)
+    with kept_state(folder) as stored, finishing_first() as asked:
+        keeper = Keeper(folder, stored, often or Often(), asked)
+        totals = _train(model, rows, training, device, keeper)
+        _save(model, tokenizer, totals, output)
     return totals
 
 
@@ -125,7 +131,11 @@ def _endless(items: list[Segment], rng: random.Random) -> Iterator[Segment]:
 
 
 def _train(
-    model: LlamaForCausalLM, rows: Iterator, training: Mapping[str, Any], device: str
+    model: LlamaForCausalLM,
+    rows: Iterator,
+    training: Mapping[str, Any],
+    device: str,
+    keeper: Keeper,
 ) -> dict[str, Any]:
     steps = training["steps"]
     optimizer = torch.optim.AdamW(
@@ -138,8 +148,13 @@ def _train(
     warmup = round(training["warmup_ratio"] * steps)
     schedule = get_linear_schedule_with_warmup(optimizer, warmup, steps)
     model.train()
-    start, loss = time.monotonic(), torch.zeros(())
-    for step in range(1, steps + 1):
+    keeper.begin(model, optimizer, schedule)
+    loss = torch.zeros(())
+    # The rows are drawn one after the other: those that were seen are drawn again.
+    for _ in range(keeper.step * training["rows"]):
+        next(rows)
+    for step in range(keeper.step + 1, steps + 1):
+        keeper.step_begins()
         batch = [next(rows) for _ in range(training["rows"])]
         ids, labels, positions = (
             torch.tensor(part, device=device) for part in zip(*batch, strict=True)
@@ -151,15 +166,17 @@ def _train(
         loss = cross_entropy(logits, labels[:, 1:][learnt])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), training["max_grad_norm"])
+        keeper.optimizer_steps()
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
         if step % max(1, steps // LINES) == 0 or step == steps:
-            _log(step, steps, loss.item(), step * ids.numel(), time.monotonic() - start)
+            _log(step, steps, loss.item(), step * ids.numel(), keeper.seconds)
+        keeper.step_ended(steps)
     return {
         "steps": steps,
         "tokens": steps * training["rows"] * training["row_tokens"],
-        "seconds": round(time.monotonic() - start, 1),
+        "seconds": round(keeper.seconds, 1),
         "loss": loss.item(),
         "parameters": model.num_parameters(),
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 from rigsa.steps.step import (
     BASE_MODEL,
+    CHECKPOINTS,
     MACHINE,
     SPEC,
     TASK_DATA,
@@ -59,6 +60,7 @@ def _train(options: Namespace) -> None:
         options.mask,
         CheckpointPaths(options.output),
         machine_of(options),
+        options.unfinished,
     )
 
 
@@ -98,7 +100,8 @@ STEPS = (
         "Train one checkpoint.",
         "Puts the spec's adapter on the base model, trains it on the target task with the loss at\n"
         "the answer alone, and writes adapter/, training.jsonl (a line per logging step: loss,\n"
-        "share of signs kept, density, gate, KL to the base, speed, memory) and training.json.",
+        "share of signs kept, density, gate, KL to the base, speed, memory) and training.json.\n"
+        "With --unfinished, a training that was stopped goes on where it was, to the same bytes.",
         (
             SPEC,
             BASE_MODEL,
@@ -109,6 +112,7 @@ STEPS = (
             output("checkpoint folder to write into"),
             *MACHINE,
             *TRAINING_MACHINE,
+            *CHECKPOINTS,
         ),
         _train,
     ),

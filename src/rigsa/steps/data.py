@@ -3,7 +3,16 @@
 from argparse import Namespace
 from pathlib import Path
 
-from rigsa.steps.step import SPEC, THREADS, Step, argument, output, read_spec
+from rigsa.steps.step import (
+    CHECKPOINTS,
+    SPEC,
+    THREADS,
+    Step,
+    argument,
+    machine_of,
+    output,
+    read_spec,
+)
 
 
 def _task_data(options: Namespace) -> None:
@@ -15,7 +24,13 @@ def _task_data(options: Namespace) -> None:
 def _base_model(options: Namespace) -> None:
     from rigsa.models.job import make_base_model
 
-    make_base_model(read_spec(options.spec), options.task_data, options.output, options.threads)
+    make_base_model(
+        read_spec(options.spec),
+        options.task_data,
+        options.output,
+        machine_of(options),
+        options.unfinished,
+    )
 
 
 def _fetch(options: Namespace) -> None:
@@ -88,6 +103,7 @@ STEPS = (
             ),
             output("folder to write"),
             THREADS,
+            *CHECKPOINTS,
         ),
         _base_model,
     ),

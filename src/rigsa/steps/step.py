@@ -130,4 +130,21 @@ TRAINING_MACHINE = (
         help="processes that put batches together; default: 0, the training itself",
     ),
 )
+CHECKPOINTS = (
+    argument(
+        "--checkpoint-steps",
+        type=int,
+        default=200,
+        metavar="N",
+        help="steps after which the state of a training is kept; default: 200",
+    ),
+    argument(
+        "--checkpoint-minutes",
+        type=float,
+        default=10,
+        metavar="M",
+        help="minutes after which it is kept, if those are over first; default: 10",
+    ),
+    UNFINISHED,
+)
 MACHINE = (DEVICE, THREADS, ATTENTION, EVAL_BATCH_SIZE)

@@ -11,6 +11,7 @@ from rigsa.files import read_jsonl
 from rigsa.machine import Machine
 from rigsa.models.loading import load_base, load_tokenizer
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
+from rigsa.training.batches import Batches
 from rigsa.training.data import Collator, encode
 from rigsa.training.loss import answer_loss
 
@@ -20,7 +21,7 @@ def first_batch_gradients(
 ) -> dict[str, torch.Tensor]:
     """dL/dΔW (out_features, in_features) by module, for one batch and the dense initial adapter.
 
-    The batch is the first of a permutation of the training set that `spec["seed"]` decides.
+    The batch is the first that a training with `spec["seed"]` sees.
     """
     torch.set_num_threads(machine.threads)
     tokenizer = load_tokenizer(base_model)
@@ -28,8 +29,7 @@ def first_batch_gradients(
     adapted = build_adapter(model, spec["adapter"], spec["seed"], mask=None)
     docs = read_jsonl(task_data / "train.jsonl")
     rows = encode(map(messages, docs), ANSWER_OPENING, tokenizer)
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(spec["seed"]))
-    batch = [rows[i] for i in order[: spec["batch_size"]]]
+    batch = Batches(rows, spec["batch_size"], 1, spec["seed"])[0]
     collate = Collator(tokenizer.pad_token_id)
     for start in range(0, len(batch), machine.micro_batch_size):
         part = collate(batch[start : start + machine.micro_batch_size])

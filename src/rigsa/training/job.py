@@ -2,32 +2,51 @@
 
 import logging
 import tempfile
-import time
 from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase, PrinterCallback
 
 from rigsa.adapters.build import build_adapter, linear_shapes
+from rigsa.adapters.registration import METHOD_MODULES
 from rigsa.errors import RigsaError
 from rigsa.files import read_jsonl, whole_folder, write_json, write_jsonl
+from rigsa.fingerprint import fingerprint
+from rigsa.hashing import file_hash, folder_hash
 from rigsa.machine import Machine
 from rigsa.masks.storage import load_mask
 from rigsa.models.loading import load_base, load_tokenizer
 from rigsa.paths import ADAPTER_FILES, CheckpointPaths
+from rigsa.resume.interrupt import finishing_first
+from rigsa.resume.keeper import Keeper, Often, kept_state
+from rigsa.resume.unfinished import unfinished
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
+from rigsa.tensors import add_checksum
+from rigsa.training.batches import Batches
 from rigsa.training.data import Collator, encode
-from rigsa.training.log import TrainingLog, layer_statistics, peak_memory
+from rigsa.training.log import Progress, TrainingLog, layer_statistics, peak_memory
 from rigsa.training.probe import Probe
-from rigsa.training.trainer import AnswerTrainer, training_arguments
+from rigsa.training.trainer import (
+    AnswerTrainer,
+    Kept,
+    NotFinite,
+    pass_size,
+    steps_of,
+    training_arguments,
+)
 from rigsa.versions import versions
 
 logger = logging.getLogger(__name__)
 
 # Enough held-out items to steer by, few enough to cost nothing beside the training.
 PROBE_ITEMS = 100
+Rows = list[dict[str, list[int]]]
 
 
 def train(
@@ -37,11 +56,103 @@ def train(
     mask_file: Path | None,
     checkpoint: CheckpointPaths,
     machine: Machine,
+    unfinished_folder: Path | None = None,
 ) -> None:
-    """Trains one checkpoint and writes its adapter, training.jsonl and training.json."""
+    """Trains one checkpoint and writes its adapter, training.jsonl and training.json.
+
+    The state is kept in `unfinished_folder` while it trains; a training that ended early goes on
+    from there and ends in the same adapter, byte for byte, as one that did not.
+    """
     torch.set_num_threads(machine.threads)
-    tokenizer = load_tokenizer(base_model)
-    model = load_base(base_model, machine, spec["quantization"])
+    with ExitStack() as stack:
+        folder = None
+        if unfinished_folder is not None:
+            definition = _definition(spec, base_model, task_data, mask_file)
+            folder = stack.enter_context(unfinished(unfinished_folder, definition))
+        stored = stack.enter_context(kept_state(folder))
+        progress = Progress(**stored.said["progress"]) if stored else Progress()
+        tokenizer = load_tokenizer(base_model)
+        model = load_base(base_model, machine, spec["quantization"])
+        sizes, adapted = _adapted(spec, model, mask_file)
+        rows, held_out = (_rows(task_data, split, tokenizer) for split in ("train", "validation"))
+        collate = Collator(tokenizer.pad_token_id)
+        probe = Probe(adapted, _batches(held_out[:PROBE_ITEMS], collate, machine))
+        training, name = spec["training"], "/".join(checkpoint.folder.parts[-3:])
+        steps = steps_of(training, len(rows))
+        log = TrainingLog(
+            name,
+            progress,
+            probe,
+            tokens_per_row=sum(len(row["input_ids"]) for row in rows) / len(rows),
+            batch_size=training["batch_size"],
+            rows=len(rows),
+            every=-(-steps // training["logs"]),
+        )
+        often = Often(machine.checkpoint_steps, machine.checkpoint_minutes)
+        asked = stack.enter_context(finishing_first())
+        keeper = Keeper(folder, stored, often, asked, partial(asdict, progress))
+        if stored:
+            logger.info("%s: going on after step %d of %d", name, keeper.step, steps)
+        trainer = AnswerTrainer(
+            model=adapted,
+            args=training_arguments(
+                training,
+                machine,
+                spec["seed"],
+                steps,
+                Path(stack.enter_context(tempfile.TemporaryDirectory())),
+            ),
+            train_dataset=Batches(rows, training["batch_size"], steps, spec["seed"], keeper.step),
+            collate=collate,
+            micro_batch_size=pass_size(training["batch_size"], machine.micro_batch_size),
+            callbacks=[log, Kept(keeper)],
+            decay_gate=training.get("decay_gate", True),
+            losses=progress.losses,
+        )
+        trainer.remove_callback(PrinterCallback)  # The log says the same, and when it will end.
+        _run(trainer, keeper, name, machine)
+        _save_adapter(adapted, checkpoint)
+        write_jsonl(checkpoint.training_log, progress.rows)
+        totals = {
+            "steps": keeper.step,
+            "seconds": round(keeper.seconds, 2),
+            "step_seconds": round(progress.step_seconds, 2),
+            **sizes,
+            **{k: v for k, v in layer_statistics(adapted).items() if k != "layers"},
+            **probe(),
+            "loss": progress.rows[-1]["loss"],
+            "tokens_per_second": progress.rows[-1]["tokens_per_second"],
+            "peak_memory_bytes": peak_memory(),
+            "spec": spec,
+            "versions": versions(),
+        }
+        write_json(checkpoint.training, totals)
+
+
+def _definition(
+    spec: Mapping[str, Any], base_model: Path, task_data: Path, mask_file: Path | None
+) -> dict[str, Any]:
+    """What a half-trained adapter belongs to."""
+    method = METHOD_MODULES.get(spec["adapter"]["type"])
+    return {
+        "settings": dict(spec),
+        "code": fingerprint(__name__, *([method] if method else [])),
+        "libraries": versions(),
+        "base model": folder_hash(base_model),
+        "data": [file_hash(task_data / f"{split}.jsonl") for split in ("train", "validation")],
+        "mask": mask_file and file_hash(mask_file),
+    }
+
+
+def _rows(task_data: Path, split: str, tokenizer: PreTrainedTokenizerBase) -> Rows:
+    docs = read_jsonl(task_data / f"{split}.jsonl")
+    return encode(map(messages, docs), ANSWER_OPENING, tokenizer)
+
+
+def _adapted(
+    spec: Mapping[str, Any], model: torch.nn.Module, mask_file: Path | None
+) -> tuple[dict[str, int], PeftModel]:
+    """How many parameters there are, and the model with a fresh adapter."""
     shapes = linear_shapes(model)
     sizes = {
         "total_parameters": model.num_parameters(),
@@ -52,56 +163,26 @@ def train(
         mask = load_mask(mask_file)
         mask.check_fits(shapes, mask_file)
     adapted = build_adapter(model, spec["adapter"], spec["seed"], mask)
-    train_rows, validation_rows = (
-        encode(map(messages, read_jsonl(task_data / f"{split}.jsonl")), ANSWER_OPENING, tokenizer)
-        for split in ("train", "validation")
-    )
-    collate = Collator(tokenizer.pad_token_id)
-    probe = Probe(adapted, _batches(validation_rows[:PROBE_ITEMS], collate, machine))
-    training = spec["training"]
-    tokens = sum(len(row["input_ids"]) for row in train_rows) / len(train_rows)
-    name = "/".join(checkpoint.folder.parts[-3:])  # arm, seed and step
-    log = TrainingLog(name, probe, tokens * training["batch_size"])
-    began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = AnswerTrainer(
-            model=adapted,
-            args=training_arguments(
-                training, machine, spec["seed"], len(train_rows), Path(scratch)
-            ),
-            train_dataset=train_rows,
-            data_collator=collate,
-            callbacks=[log],
-            decay_gate=training.get("decay_gate", True),
-        )
-        trainer.remove_callback(PrinterCallback)  # The log says the same, and when it will end.
-        try:
-            trainer.train()
-        except torch.OutOfMemoryError:
-            raise _out_of_memory(name, machine) from None
-    with whole_folder(checkpoint.adapter) as partial:
-        adapted.save_pretrained(partial)
-        for extra in [file for file in partial.iterdir() if file.name not in ADAPTER_FILES]:
-            extra.unlink()  # PEFT's model card, which says nothing about this adapter.
-    write_jsonl(checkpoint.training_log, log.rows)
-    totals = {
-        "steps": trainer.state.global_step,
-        "seconds": round(time.perf_counter() - began, 2),
-        "step_seconds": round(log.seconds, 2),
-        "trainable_parameters": sum(p.numel() for p in adapted.parameters() if p.requires_grad),
-        **sizes,
-        **{k: v for k, v in layer_statistics(adapted).items() if k != "layers"},
-        **probe(),
-        "loss": log.rows[-1]["loss"],
-        "tokens_per_second": log.rows[-1]["tokens_per_second"],
-        "peak_memory_bytes": peak_memory(),
-        "spec": spec,
-        "versions": versions(),
-    }
-    write_json(checkpoint.training, totals)
+    trainable = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    return {"trainable_parameters": trainable, **sizes}, adapted
 
 
-def _out_of_memory(name: str, machine: Machine) -> RigsaError:
+def _run(trainer: AnswerTrainer, keeper: Keeper, name: str, machine: Machine) -> None:
+    """Trains; where a step fails, what was reached before it is kept."""
+    try:
+        trainer.train()
+        return
+    except torch.OutOfMemoryError:
+        # Kept outside this block: the error holds the tensors of the failed step.
+        trouble = _out_of_memory(machine)
+    except NotFinite as error:
+        trouble = f"{error}; lower the arm's learning_rate in the study, or raise its warm-up"
+    keeper.save()
+    kept = keeper.kept()
+    raise RigsaError(f"{name}: {trouble}. " + (kept or "What is finished stays."))
+
+
+def _out_of_memory(machine: Machine) -> str:
     ways = []
     if machine.micro_batch_size > 1:
         ways.append(f"micro_batch_size to {machine.micro_batch_size // 2}")
@@ -110,15 +191,21 @@ def _out_of_memory(name: str, machine: Machine) -> RigsaError:
     remedy = (
         f"set {' or '.join(ways)} in config.yaml" if ways else "`rigsa plan` says what it needs"
     )
-    return RigsaError(
-        f"{name} does not fit into the {machine.device}'s memory with micro_batch_size "
-        f"{machine.micro_batch_size}; {remedy}. What is finished stays."
+    return (
+        f"does not fit into the {machine.device}'s memory with micro_batch_size "
+        f"{machine.micro_batch_size}; {remedy}"
     )
 
 
-def _batches(
-    rows: list[dict[str, list[int]]], collate: Collator, machine: Machine
-) -> list[dict[str, torch.Tensor]]:
+def _save_adapter(adapted: PeftModel, checkpoint: CheckpointPaths) -> None:
+    with whole_folder(checkpoint.adapter) as partial:
+        adapted.save_pretrained(partial)
+        for extra in [file for file in partial.iterdir() if file.name not in ADAPTER_FILES]:
+            extra.unlink()  # PEFT's model card, which says nothing about this adapter.
+        add_checksum(partial / "adapter_model.safetensors")
+
+
+def _batches(rows: Rows, collate: Collator, machine: Machine) -> list[dict[str, torch.Tensor]]:
     size = machine.eval_batch_size
     return [
         {key: value.to(machine.device) for key, value in collate(rows[i : i + size]).items()}

@@ -4,6 +4,8 @@ import logging
 import resource
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -12,55 +14,81 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 logger = logging.getLogger(__name__)
 
 
+@dataclass
+class Progress:
+    """What the log of a training has so far; all of it is JSON.
+
+    Attributes:
+        rows: of training.jsonl.
+        losses: each step's, since the last row.
+        step_seconds: spent in steps, the probe left out.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    step_seconds: float = 0.0
+
+
 class TrainingLog(TrainerCallback):
-    """Collects `rows` of training.jsonl while the Trainer runs.
+    """Writes `progress` while the Trainer runs, and says it.
 
     Args:
         name: which training this is, for the progress lines.
         probe: measures the model on held-out items.
-        tokens_per_step: to give speed in tokens a second.
+        tokens_per_row: to give speed in tokens a second.
+        batch_size, rows: in a step and in an epoch, to give both.
+        every: steps between two rows; the last step has one as well.
     """
 
     def __init__(
-        self, name: str, probe: Callable[[], dict[str, float]], tokens_per_step: float
+        self,
+        name: str,
+        progress: Progress,
+        probe: Callable[[], dict[str, float]],
+        tokens_per_row: float,
+        batch_size: int,
+        rows: int,
+        every: int,
     ) -> None:
-        self.name = name
-        self.probe = probe
-        self.tokens_per_step = tokens_per_step
-        self.rows: list[dict[str, Any]] = []
-        # Seconds spent in training steps, the probe left out.
-        self.seconds = 0.0
+        self.name, self.progress, self.probe = name, progress, probe
+        self.tokens_per_step = tokens_per_row * batch_size
+        self.epochs_per_step = batch_size / rows
+        self.every = every
 
     def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
         self._began = time.perf_counter()
 
-    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-        self.seconds += time.perf_counter() - self._began
+    def on_pre_optimizer_step(
+        self, *args: Any, optimizer: torch.optim.Optimizer, **kwargs: Any
+    ) -> None:
+        self._rate = float(optimizer.param_groups[0]["lr"])
 
-    def on_log(
+    def on_step_end(
         self,
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        logs: dict[str, float],
         model: torch.nn.Module,
         **kwargs: Any,
     ) -> None:
-        if "loss" not in logs:  # The Trainer's own totals at the end.
+        progress = self.progress
+        progress.step_seconds += time.perf_counter() - self._began
+        if state.global_step % self.every and state.global_step < state.max_steps:
             return
-        speed = state.global_step * self.tokens_per_step / self.seconds
+        speed = state.global_step * self.tokens_per_step / progress.step_seconds
         row = {
             "step": state.global_step,
-            "epoch": round(logs["epoch"], 4),
-            "loss": logs["loss"],
-            "learning_rate": logs["learning_rate"],
+            "epoch": round(state.global_step * self.epochs_per_step, 4),
+            "loss": fmean(progress.losses),
+            "learning_rate": self._rate,
             **self.probe(),
             **layer_statistics(model),
             "tokens_per_second": round(speed, 1),
             "peak_memory_bytes": peak_memory(),
         }
-        self.rows.append(row)
-        left = self.seconds / state.global_step * (state.max_steps - state.global_step)
+        progress.rows.append(row)
+        progress.losses.clear()
+        left = progress.step_seconds / state.global_step * (state.max_steps - state.global_step)
         logger.info(
             "%s: step %d of %d, loss %.4f, validation accuracy %.1f %%, %.0f tokens/s, %.0f s left",
             self.name,

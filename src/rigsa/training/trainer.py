@@ -1,36 +1,107 @@
 """The trainer of every method: transformers.Trainer with the loss at the answer alone."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer, TrainingArguments
+from torch.utils.data import DataLoader
+from transformers import (
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
+from rigsa.errors import RigsaError
 from rigsa.machine import Machine
+from rigsa.resume.keeper import Keeper
+from rigsa.training.data import IGNORED
 from rigsa.training.loss import answer_loss
+
+Batch = dict[str, torch.Tensor]
+
+
+class NotFinite(RigsaError):
+    """A loss or gradient that is infinite or no number, before the optimizer could use it."""
 
 
 class AnswerTrainer(Trainer):
-    """Mean loss over the answers of a whole batch, however many passes it is split into."""
+    """A step is a whole batch: its mean loss, in as many passes as the memory asks for.
 
-    # compute_loss divides by the batch's number of answers, so a pass needs no more scaling.
-    loss_is_scaled_for_ga = True
+    The Trainer's own accumulation of gradients is not used. It counts in passes and epochs, so that
+    going on in the middle of an epoch would need its private parts.
 
-    def __init__(self, *args: Any, decay_gate: bool, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.decay_gate = decay_gate
-        # Makes the Trainer count the answers of all passes of a batch before the first of them.
-        self.model_accepts_loss_kwargs = True
+    Args:
+        losses: each step's loss is put at its end.
+        micro_batch_size: rows in one pass.
+    """
 
-    def compute_loss(
+    def __init__(
+        self,
+        *args: Any,
+        collate: Callable[[Sequence[Any]], Batch],
+        micro_batch_size: int,
+        decay_gate: bool,
+        losses: list[float],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, data_collator=partial(_passes, collate, micro_batch_size), **kwargs)
+        self.decay_gate, self.losses = decay_gate, losses
+
+    def get_train_dataloader(self) -> DataLoader:
+        """The dataset's items are whole batches already, in their order."""
+        return DataLoader(
+            self.train_dataset,
+            batch_size=None,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+
+    def training_step(
         self,
         model: torch.nn.Module,
-        inputs: dict[str, torch.Tensor],
-        return_outputs: bool = False,
+        inputs: list[Batch],
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
-        return answer_loss(model, inputs, num_items_in_batch)
+        """Adds up the gradients of the batch's passes; returns its mean loss over its answers."""
+        model.train()
+        count = sum(int((part["labels"] != IGNORED).sum()) for part in inputs)
+        loss = torch.zeros((), device=self.args.device)
+        for part in inputs:
+            with self.compute_loss_context_manager():
+                part_loss = answer_loss(model, self._prepare_inputs(part), count)
+            self.accelerator.backward(part_loss)
+            loss += part_loss.detach()
+        self._batch_loss = loss
+        return loss
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        """As the Trainer's, which asks for it between clipping and the optimizer's step.
+
+        Raises NotFinite.
+        """
+        norm = super()._get_grad_norm(model, grad_norm)
+        loss = self._batch_loss
+        # One look at the device for both.
+        values = torch.stack([loss, norm.to(loss.device, loss.dtype)]).tolist()
+        for what, value in zip(("loss", "gradient's norm"), values, strict=True):
+            if not math.isfinite(value):
+                rate = float(self.optimizer.param_groups[0]["lr"])
+                raise NotFinite(
+                    f"the {what} is {value} in step {self.state.global_step + 1}, at learning rate "
+                    f"{rate:.3g}"
+                )
+        self.losses.append(values[0])
+        return norm
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Counted by `rigsa plan`."""
+        return 0
 
     def get_decay_parameter_names(self, model: torch.nn.Module) -> list[str]:
         """All of an adapter's parameters decay; its gates, of one element, if the study says so."""
@@ -41,25 +112,58 @@ class AnswerTrainer(Trainer):
         ]
 
 
+class Kept(TrainerCallback):
+    """Lets a Keeper follow the Trainer."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper = keeper
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: torch.nn.Module,
+        optimizer: Any,
+        lr_scheduler: Any,
+        **kwargs: Any,
+    ) -> None:
+        # The optimizer is wrapped by accelerate.
+        self.keeper.begin(model, getattr(optimizer, "optimizer", optimizer), lr_scheduler)
+        state.global_step = self.keeper.step
+
+    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+        self.keeper.step_begins()
+
+    def on_pre_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        self.keeper.optimizer_steps()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, *others: Any, **kwargs: Any
+    ) -> None:
+        self.keeper.step_ended(state.max_steps)
+
+
+def steps_of(training: Mapping[str, Any], rows: int) -> int:
+    """How many steps the study's epochs are on a training set of so many rows."""
+    return max(1, round(training["epochs"] * rows / training["batch_size"]))
+
+
 def training_arguments(
-    training: Mapping[str, Any], machine: Machine, seed: int, rows: int, scratch: Path
+    training: Mapping[str, Any], machine: Machine, seed: int, steps: int, scratch: Path
 ) -> TrainingArguments:
     """The study's settings as the Trainer takes them.
 
     Args:
-        rows: size of the training set, from which the number of steps follows.
         scratch: a folder for what the Trainer wants to write.
     """
-    micro_batch = largest_divisor(training["batch_size"], machine.micro_batch_size)
-    steps = round(training["epochs"] * rows / training["batch_size"])
     warmup = training.get("warmup_steps")
     if warmup is None:
         warmup = round(training.get("warmup_ratio", 0.0) * steps)
     return TrainingArguments(
         output_dir=str(scratch),
         max_steps=steps,
-        per_device_train_batch_size=micro_batch,
-        gradient_accumulation_steps=training["batch_size"] // micro_batch,
+        per_device_train_batch_size=training["batch_size"],
         optim=training["optimizer"],
         learning_rate=training["learning_rate"],
         weight_decay=training["weight_decay"],
@@ -72,12 +176,14 @@ def training_arguments(
         gradient_checkpointing_kwargs={"use_reentrant": False},
         torch_compile=machine.compile,
         dataloader_num_workers=machine.dataloader_workers,
-        logging_steps=max(1, -(-steps // training["logs"])),
         seed=seed,
         data_seed=seed,
         use_cpu=machine.device == "cpu",
+        # TrainingLog and Keeper do these.
+        logging_strategy="no",
         save_strategy="no",
         eval_strategy="no",
+        logging_nan_inf_filter=False,
         report_to="none",
         disable_tqdm=True,
         remove_unused_columns=False,
@@ -85,6 +191,12 @@ def training_arguments(
     )
 
 
-def largest_divisor(number: int, limit: int) -> int:
-    """The largest divisor of `number` that is at most `limit`."""
-    return next(size for size in range(min(number, limit), 0, -1) if number % size == 0)
+def pass_size(batch: int, limit: int) -> int:
+    """Rows in a pass: the batch in as few passes as the limit allows, of about the same size."""
+    return -(-batch // -(-batch // limit))
+
+
+def _passes(
+    collate: Callable[[Sequence[Any]], Batch], size: int, rows: Sequence[Any]
+) -> list[Batch]:
+    return [collate(rows[i : i + size]) for i in range(0, len(rows), size)]

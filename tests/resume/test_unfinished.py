@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rigsa.errors import FileError
-from rigsa.unfinished import set_aside, unfinished
+from rigsa.resume.unfinished import set_aside, unfinished
 
 MADE_FROM = {"settings": {"rate": 0.1}, "mask": "ab"}
 

@@ -1,0 +1,37 @@
+"""Which rows each step sees: decided by the seed alone, so that any step can be the first."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import torch
+
+
+def epoch_order(rows: int, seed: int, epoch: int = 0) -> list[int]:
+    """A permutation of all rows."""
+    generator = torch.Generator().manual_seed(seed + epoch)
+    return torch.randperm(rows, generator=generator).tolist()
+
+
+class Batches(torch.utils.data.Dataset):
+    """The batches of all steps from `start` on. An epoch's last batch may be smaller."""
+
+    def __init__(
+        self, rows: Sequence[Any], batch_size: int, steps: int, seed: int, start: int = 0
+    ) -> None:
+        self.rows = rows
+        self.places = list(islice(_batches(len(rows), batch_size, seed), start, steps))
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, step: int) -> list[Any]:
+        return [self.rows[place] for place in self.places[step]]
+
+
+def _batches(rows: int, batch_size: int, seed: int) -> Iterator[list[int]]:
+    epoch = 0
+    while True:
+        order = epoch_order(rows, seed, epoch)
+        yield from (order[i : i + batch_size] for i in range(0, rows, batch_size))
+        epoch += 1
