@@ -11,6 +11,7 @@ from rigsa.heap import keep_freed_memory
 from rigsa.quiet import quiet
 from rigsa.resume.interrupt import Stopped, listen
 from rigsa.steps import STEPS
+from rigsa.trouble import sentence
 
 DESCRIPTION = """\
 Which adapter learns a task and forgets least? RIGSA and its neighbours as one study.
@@ -44,6 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options)
     except RigsaError as error:
         print(f"rigsa {options.step}: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        said = sentence(error)
+        if said is None:
+            raise
+        print(f"rigsa {options.step}: {said}", file=sys.stderr)
         return 1
     except Stopped as stop:
         where = f" {stop.where}, from where the same command goes on" if stop.where else ""

@@ -1,6 +1,8 @@
 """What a job has done so far survives a failure, not a change of the job, and no second process."""
 
 import multiprocessing
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ MADE_FROM = {"settings": {"rate": 0.1}, "mask": "ab"}
 
 def _left(folder: Path, definition=MADE_FROM) -> None:
     try:
-        with unfinished(folder, definition) as place:
+        with unfinished(folder, definition) as (place, _):
             (place / "state").write_text("half")
             raise KeyboardInterrupt
     except KeyboardInterrupt:
@@ -23,8 +25,9 @@ def _left(folder: Path, definition=MADE_FROM) -> None:
 def test_it_stays_after_a_failure_and_goes_after_success(tmp_path: Path) -> None:
     folder = tmp_path / "unfinished/train"
     _left(folder)
-    with unfinished(folder, MADE_FROM) as place:
+    with unfinished(folder, MADE_FROM) as (place, waited):
         assert (place / "state").read_text() == "half"
+        assert not waited
     assert not list(folder.parent.iterdir())
 
 
@@ -41,7 +44,7 @@ def test_it_stays_after_a_failure_and_goes_after_success(tmp_path: Path) -> None
 )
 def test_a_changed_job_begins_anew_and_says_why(tmp_path, caplog, definition, said) -> None:
     _left(tmp_path / "train")
-    with unfinished(tmp_path / "train", definition) as place:
+    with unfinished(tmp_path / "train", definition) as (place, _):
         assert not (place / "state").exists()
     assert caplog.messages == [said]
 
@@ -51,14 +54,14 @@ def test_without_a_readable_definition_nothing_is_taken_over(tmp_path, caplog, c
     _left(tmp_path / "train")
     definition = tmp_path / "train/definition.json"
     definition.write_text(content) if content else definition.unlink()
-    with unfinished(tmp_path / "train", MADE_FROM) as place:
+    with unfinished(tmp_path / "train", MADE_FROM) as (place, _):
         assert not (place / "state").exists()
     assert caplog.messages == ["train: begun with another definition; begins anew."]
 
 
 def _work(folder: Path, notes: Path) -> None:
     for _ in range(20):
-        with unfinished(folder, MADE_FROM) as place:
+        with unfinished(folder, MADE_FROM) as (place, _):
             (place / "mine").touch(exist_ok=False)
             with open(notes, "a") as file:
                 file.write("x")
@@ -75,6 +78,21 @@ def test_one_process_has_it_at_a_time(tmp_path: Path) -> None:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     assert notes.read_text() == "x" * 60
+
+
+def test_a_second_process_knows_that_it_waited(tmp_path: Path) -> None:
+    folder = tmp_path / "job"
+    with ThreadPoolExecutor() as pool:
+        with unfinished(folder, MADE_FROM):
+            later = pool.submit(_waited, folder)
+            time.sleep(0.2)
+            assert not later.done()
+        assert later.result()
+
+
+def _waited(folder: Path) -> bool:
+    with unfinished(folder, MADE_FROM) as (_, waited):
+        return waited
 
 
 def test_a_corrupt_file_is_set_aside(tmp_path: Path, caplog) -> None:

@@ -6,8 +6,10 @@ from subprocess import CalledProcessError
 from rigsa import specs
 from rigsa.adapters.registration import METHOD_MODULES
 from rigsa.bases import model_of
+from rigsa.errors import RigsaError
 from rigsa.fingerprint import fingerprint
 from rigsa.paths import ResultPaths
+from rigsa.run_lock import lock_run
 from rigsa.study import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS
 
 PATHS = ResultPaths(Path(config["results"]), STUDY.name)
@@ -39,6 +41,17 @@ wildcard_constraints:
 
 # A signal is for the step alone, which saves what it has: the shell and `tee` would die of it at once.
 shell.prefix("set -euo pipefail; trap '' INT TERM; ")
+
+
+def lock_planned(jobs):
+    """Held as long as Snakemake runs, by the files that it returns."""
+    shared = {"base_model", "task_data", *FETCHES}
+    try:
+        return lock_run(
+            PATHS.results, STUDY.name, any(job.rule.name in shared for job in jobs)
+        )
+    except RigsaError as error:
+        sys.exit(f"Error: {error}")
 
 
 def fetch_first(jobs):

@@ -45,5 +45,5 @@ def make_base_model(
                 "libraries": versions(),
                 "data": [file_hash(folder / "train.jsonl") for folder in task_data],
             }
-            folder = stack.enter_context(unfinished(unfinished_folder, definition))
+            folder = stack.enter_context(unfinished(unfinished_folder, definition)).folder
         train_base_model(spec, conversations, output, folder=folder, often=often)

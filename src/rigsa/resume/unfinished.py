@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rigsa.errors import FileError
 from rigsa.files import read_json, write_json
@@ -17,8 +17,15 @@ logger = logging.getLogger(__name__)
 DEFINITION = "definition.json"
 
 
+class Unfinished(NamedTuple):
+    """A job's folder, and whether another process of the job was at work until just now."""
+
+    folder: Path
+    waited: bool
+
+
 @contextmanager
-def unfinished(folder: Path, definition: Mapping[str, Any]) -> Iterator[Path]:
+def unfinished(folder: Path, definition: Mapping[str, Any]) -> Iterator[Unfinished]:
     """Yields `folder`, with what an earlier process of the same job left there.
 
     Args:
@@ -27,9 +34,10 @@ def unfinished(folder: Path, definition: Mapping[str, Any]) -> Iterator[Path]:
             ("settings", "mask", "code"). Where any part has changed, what was left is dropped.
 
     The folder goes when the block ends, and stays when it raises. One process has it at a time:
-    another waits, and takes over what the first left.
+    another waits, and takes over what the first left. That happens where a run was killed and its
+    jobs were not: they may end before the same job of the next run begins.
     """
-    with _locked(folder):
+    with _locked(folder) as waited:
         wanted = json.loads(json.dumps(definition))
         changed = _changed(folder / DEFINITION, wanted)
         if changed:
@@ -40,7 +48,7 @@ def unfinished(folder: Path, definition: Mapping[str, Any]) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / DEFINITION).is_file():
             write_json(folder / DEFINITION, wanted)
-        yield folder
+        yield Unfinished(folder, waited)
         shutil.rmtree(folder)
 
 
@@ -63,10 +71,14 @@ def _changed(file: Path, wanted: Mapping[str, Any]) -> list[str]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time; a process that dies, in whatever way, leaves no lock behind."""
+def _locked(folder: Path) -> Iterator[bool]:
+    """One process at a time; a process that dies, in whatever way, leaves no lock behind.
+
+    Yields whether it had to wait.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     path = folder.with_name(f".{folder.name}.lock")
+    waited = False
     while True:
         with open(path, "w") as file:
             try:
@@ -74,10 +86,11 @@ def _locked(folder: Path) -> Iterator[None]:
             except BlockingIOError:
                 logger.info("%s: another process works on it; waiting for its end.", folder.name)
                 fcntl.flock(file, fcntl.LOCK_EX)
+                waited = True
             # The process before may have taken the file away, and a third made a new one.
             if _is_open(file.fileno(), path):
                 try:
-                    yield
+                    yield waited
                 finally:
                     path.unlink(missing_ok=True)
                 return

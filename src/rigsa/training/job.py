@@ -1,5 +1,6 @@
 """The training job: one checkpoint from a base model, the task's data and perhaps a mask."""
 
+import json
 import logging
 import tempfile
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback
 from rigsa.adapters.build import build_adapter, linear_shapes
 from rigsa.adapters.registration import METHOD_MODULES
 from rigsa.errors import RigsaError
-from rigsa.files import read_jsonl, whole_folder, write_json, write_jsonl
+from rigsa.files import read_json, read_jsonl, whole_folder, write_json, write_jsonl
 from rigsa.fingerprint import fingerprint
 from rigsa.hashing import file_hash, folder_hash
 from rigsa.machine import Machine
@@ -68,7 +69,10 @@ def train(
         folder = None
         if unfinished_folder is not None:
             definition = _definition(spec, base_model, task_data, mask_file)
-            folder = stack.enter_context(unfinished(unfinished_folder, definition))
+            folder, waited = stack.enter_context(unfinished(unfinished_folder, definition))
+            if waited and _is_made(checkpoint, spec):
+                logger.info("%s: the other process has finished it.", _name(checkpoint))
+                return
         stored = stack.enter_context(kept_state(folder))
         progress = Progress(**stored.said["progress"]) if stored else Progress()
         tokenizer = load_tokenizer(base_model)
@@ -77,7 +81,7 @@ def train(
         rows, held_out = (_rows(task_data, split, tokenizer) for split in ("train", "validation"))
         collate = Collator(tokenizer.pad_token_id)
         probe = Probe(adapted, _batches(held_out[:PROBE_ITEMS], collate, machine))
-        training, name = spec["training"], "/".join(checkpoint.folder.parts[-3:])
+        training, name = spec["training"], _name(checkpoint)
         steps = steps_of(training, len(rows))
         log = TrainingLog(
             name,
@@ -142,6 +146,18 @@ def _definition(
         "data": [file_hash(task_data / f"{split}.jsonl") for split in ("train", "validation")],
         "mask": mask_file and file_hash(mask_file),
     }
+
+
+def _is_made(checkpoint: CheckpointPaths, spec: Mapping[str, Any]) -> bool:
+    files = [*checkpoint.adapter_files, checkpoint.training_log, checkpoint.training]
+    if not all(file.is_file() for file in files):
+        return False
+    return read_json(checkpoint.training)["spec"] == json.loads(json.dumps(spec))
+
+
+def _name(checkpoint: CheckpointPaths) -> str:
+    """Arm, seed and step."""
+    return "/".join(checkpoint.folder.parts[-3:])
 
 
 def _rows(task_data: Path, split: str, tokenizer: PreTrainedTokenizerBase) -> Rows:
