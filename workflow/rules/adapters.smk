@@ -64,7 +64,8 @@ rule train:
             for part in ("--mask", str(file))
         ],
         folder=lambda wildcards: checkpoint_of(wildcards).folder,
-        unfinished=PATHS.unfinished("train", "{arm}", "seed{seed}", "step{step}"),
+        # As text: Snakemake fills in no wildcards of a path.
+        unfinished=str(PATHS.unfinished("train", "{arm}", "seed{seed}", "step{step}")),
     shell:
         "rigsa train {params.spec:q} --base-model {params.base_model:q} "
         "--task-data {params.task_data:q} {params.mask:q} --output {params.folder:q} "

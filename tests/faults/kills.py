@@ -1,0 +1,154 @@
+"""Kills the jobs of a study at random moments, and compares what comes out with a quiet run.
+
+    python -m tests.faults.kills --kills 50
+
+Every job of the embedded study, cut down to seconds, is killed (SIGKILL, SIGTERM, SIGINT) and begun
+again by the same command until it has ended; its outputs are deleted in between, as Snakemake does.
+`tests.faults.soak` does the same to Snakemake itself and takes longer.
+"""
+
+import argparse
+import json
+import random
+import re
+import shutil
+import signal
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.faults import process
+from tests.faults.commands import outputs, planned
+from tests.faults.compare import differing, files
+from tests.workflow.conftest import Project
+from tests.workflow.quick import cut_down
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+TARGET = "results/embedded/tables/scores.csv"
+ARMS = ("base", "base_4bit", "rigsa", "qlora_r1")
+
+
+@dataclass
+class Tally:
+    """What a run of the harness found.
+
+    Attributes:
+        kills: signals that came before their job had ended, by name.
+        asked: exit codes of jobs that SIGTERM or SIGINT ended, by code.
+        steps_kept: training steps that were not done again, over all kills.
+        answers_kept: the same of answers in evaluations.
+    """
+
+    jobs: int = 0
+    kills: dict[str, int] = field(default_factory=dict)
+    asked: dict[int, int] = field(default_factory=dict)
+    steps_kept: int = 0
+    answers_kept: int = 0
+    files_compared: int = 0
+    differing: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def smaller(project: Project) -> None:
+    """The quick study with fewer arms and longer trainings, which state is saved often."""
+    cut_down(project)
+
+    def study(content: dict[str, Any]) -> None:
+        content["arms"] = {name: content["arms"][name] for name in ARMS}
+        content["training"]["epochs"] = 0.5
+
+    def config(content: dict[str, Any]) -> None:
+        content["checkpoint_steps"] = 5
+        content["eval_batch_size"] = 2
+
+    def bases(content: dict[str, Any]) -> None:
+        content["embedded"]["training"]["steps"] = 12
+
+    project.edit("studies/embedded.yaml", study)
+    project.edit("config.yaml", config)
+    project.edit("studies/catalog/base_models.yaml", bases)
+
+
+def run(folder: Path, kills: int, seed: int) -> Tally:
+    """One quiet run and one with at least so many kills, in two folders below `folder`."""
+    began = time.monotonic()
+    quiet, killed = (Project(_made(folder / name)) for name in ("quiet", "killed"))
+    for project in (quiet, killed):
+        smaller(project)
+    commands = planned(quiet, TARGET)
+    log = folder / "log"
+    tally, rng = Tally(jobs=len(commands)), random.Random(seed)
+    took = [_whole(command, quiet, log) for command in commands]
+    shares = _shares(took, kills)
+    for command, seconds, share in zip(commands, took, shares, strict=True):
+        for _ in range(share):
+            _kill(command, killed, log, seconds, rng, tally)
+        _whole(command, killed, log)
+    text = log.read_text()
+    tally.steps_kept = sum(map(int, re.findall(r"going on after step (\d+)", text)))
+    tally.answers_kept = sum(map(int, re.findall(r"(\d+) of \d+ answers were kept", text)))
+    results = [project.folder / "results" for project in (quiet, killed)]
+    tally.files_compared = len(files(results[0]))
+    tally.differing = differing(*results)
+    tally.seconds = round(time.monotonic() - began, 1)
+    return tally
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _whole(command: list[str], project: Project, log: Path) -> float:
+    """Runs a command to its end; returns its seconds."""
+    began = time.monotonic()
+    code = process.wait(process.forked(command, project.folder, log))
+    assert code == 0, f"{' '.join(command)}: exit {code}\n{log.read_text()[-3000:]}"
+    return time.monotonic() - began
+
+
+def _shares(took: list[float], kills: int) -> list[int]:
+    """How often each job is killed: once at least, and the longer ones more often."""
+    left = max(0, kills - len(took))
+    return [1 + round(left * seconds / sum(took) + 0.5) for seconds in took]
+
+
+def _kill(
+    command: list[str],
+    project: Project,
+    log: Path,
+    seconds: float,
+    rng: random.Random,
+    tally: Tally,
+) -> None:
+    """Kills a command at a random moment, again and again until it was in time."""
+    for _ in range(20):
+        number = rng.choice(SIGNALS)
+        pid = process.forked(command, project.folder, log)
+        code, in_time = process.killed(pid, rng.uniform(0, seconds), number)
+        for place in outputs(command, project):
+            shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+        if in_time and code != 0:
+            name = signal.Signals(number).name
+            tally.kills[name] = tally.kills.get(name, 0) + 1
+            if number != signal.SIGKILL:
+                tally.asked[code] = tally.asked.get(code, 0) + 1
+            return
+        # It had ended already, or did so in spite of the signal: it was done with its work.
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=50, help="at least; default: 50")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments; default: 0")
+    options = parser.parse_args()
+    process.import_all()
+    with tempfile.TemporaryDirectory() as folder:
+        tally = run(Path(folder), options.kills, options.seed)
+    print(json.dumps(asdict(tally), indent=1))
+
+
+if __name__ == "__main__":
+    main()
