@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas
 
+from rigsa.evaluation import samples_file
 from rigsa.paths import ResultPaths
 from rigsa.study import Arm, Benchmark, Study
 
@@ -148,6 +148,7 @@ def write_evaluation(path: Path, benchmark: Benchmark, answers: np.ndarray) -> N
 
 
 def write_samples(path: Path, answers: np.ndarray) -> None:
-    count = len(answers)
-    columns = {"doc_id": range(count), "score": answers, "response": "7", "target": "7"}
-    pandas.DataFrame(columns).to_parquet(path)
+    rest = {"response": "7", "target": "7"}
+    samples_file.write_samples(
+        path, [{"doc_id": item, "score": score, **rest} for item, score in enumerate(answers)]
+    )

@@ -32,8 +32,14 @@ rule evaluate:
             else []
         ),
         cache=PATHS.cache,
+        # A text, because Snakemake fills in no wildcards of a Path among params.
+        unfinished=str(
+            PATHS.unfinished(
+                "evaluate", "{arm}", "seed{seed}", "step{step}", "{benchmark}"
+            )
+        ),
     shell:
         "rigsa evaluate {params.spec:q} --base-model {params.base_model:q} "
         "--task-data {params.task_data:q} {params.adapter:q} --output {output.scores:q} "
-        "--cache {params.cache:q} "
+        "--cache {params.cache:q} --unfinished {params.unfinished:q} "
         f"{machine_flags('{threads}')} 2> {{log:q}}"

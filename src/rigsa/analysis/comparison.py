@@ -14,6 +14,7 @@ from rigsa.analysis.statistics import (
     paired_error,
 )
 from rigsa.errors import FileError
+from rigsa.evaluation.samples_file import read_samples
 from rigsa.paths import ResultPaths
 from rigsa.study import Arm, Benchmark, Study
 
@@ -95,25 +96,18 @@ class Falls:
 
     def _samples(self, path: Path) -> "pandas.Series":
         if path not in self._read:
-            self._read[path] = read_samples(path)
+            self._read[path] = read_scores(path)
         return self._read[path]
 
 
-def read_samples(path: Path) -> "pandas.Series":
+def read_scores(path: Path) -> "pandas.Series":
     """Score of every item by doc_id, in order. Raises FileError where it does not hold that."""
-    import pandas
-
-    try:
-        frame = pandas.read_parquet(path, columns=["doc_id", "score"])
-        scores = frame.set_index("doc_id")["score"].astype(float).sort_index()
-    except FileNotFoundError:
-        raise FileError(f"{path} is missing; the step that makes it has not run.") from None
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are of these kinds
-        reason = str(error).splitlines()[0]
+    frame = read_samples(path)
+    if not {"doc_id", "score"} <= set(frame.columns):
         raise FileError(
-            f"{path} is no readable file of samples ({reason}); delete it, and the next run makes "
-            "it again."
-        ) from None
+            f"{path} has no columns doc_id and score; delete it, and the next run makes it again."
+        )
+    scores = frame.set_index("doc_id")["score"].astype(float).sort_index()
     if scores.empty or scores.isna().any() or not scores.index.is_unique:
         raise FileError(
             f"{path} must hold one score for each doc_id; delete it, and the next run makes it "

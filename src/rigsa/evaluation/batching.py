@@ -1,6 +1,7 @@
 """How many items one forward pass takes: halved where memory runs out, remembered for the next."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 
 from rigsa.errors import FileError, RigsaError
+from rigsa.evaluation.kept_answers import KeptAnswers, KeptBatch
 from rigsa.files import read_json, write_json
 
 logger = logging.getLogger(__name__)
@@ -26,22 +28,36 @@ class BatchSize:
         self.size = size
 
     def over(
-        self, items: Sequence[Item], ask: Callable[[Sequence[Item]], Sequence[Answer]]
+        self,
+        items: Sequence[Item],
+        ask: Callable[[Sequence[Item]], Sequence[Answer]],
+        kept: KeptAnswers | None = None,
     ) -> list[Answer]:
         """`ask` of all items, batch by batch. A batch that does not fit is asked again in halves.
 
-        Raises RigsaError where a single item does not fit.
+        Batches that are in `kept` are taken from there, with the size found by then; the others
+        are kept in it. Raises RigsaError where a single item does not fit.
         """
         answers: list[Answer] = []
         while len(answers) < len(items):
-            batch = items[len(answers) : len(answers) + self.size]
-            try:
-                answers += ask(batch)
+            earlier = kept and kept.next(len(items) - len(answers))
+            if earlier:
+                self.size = earlier.size
+                answers += earlier.answers
                 continue
+            batch = items[len(answers) : len(answers) + self.size]
+            start = time.perf_counter()
+            try:
+                new = list(ask(batch))
             except torch.OutOfMemoryError:
                 # Asked again only after this block: the error holds the tensors of the failed pass.
-                pass
-            self._halve(len(batch))
+                new = None
+            if new is None:
+                self._halve(len(batch))
+                continue
+            answers += new
+            if kept:
+                kept.add(KeptBatch(new, self.size, time.perf_counter() - start))
         return answers
 
     def _halve(self, tried: int) -> None:

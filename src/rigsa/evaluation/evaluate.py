@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from rigsa.evaluation.batching import BatchSize
+    from rigsa.evaluation.kept_answers import KeptAnswers
 
 # lm-eval's own default, so that its command line draws the same examples.
 FEWSHOT_SEED = 1234
@@ -47,6 +48,7 @@ def evaluate(
     seed: int = FEWSHOT_SEED,
     metric: str | None = None,
     sampler: str | None = None,
+    kept: "KeptAnswers | None" = None,
 ) -> Evaluation:
     """Asks the model all items of an lm-eval task, ours or stock, as lm-eval's command line would.
 
@@ -55,7 +57,8 @@ def evaluate(
     few-shot examples as earlier turns; `seed` draws the few-shot examples; `metric` is the one that
     counts (default: the task's first); `sampler` is lm-eval's way to choose the examples (default:
     the task's own; "first_n" shows every item the same ones, which are then read once).
-    `batch_size` items are asked at a time, and fewer where memory does not suffice.
+    `batch_size` items are asked at a time, and fewer where memory does not suffice. Answers are
+    kept in `kept` as they come, and those that are there already are not asked again.
     Raises ConfigError for an unknown task or metric, a missing split, or a prompt longer than the
     model's room, FileError for a data file that cannot be read, and RigsaError where a single item
     does not fit into memory.
@@ -74,7 +77,7 @@ def evaluate(
         batches = BatchSize(batch_size) if isinstance(batch_size, int) else batch_size
         # Not simple_evaluate: it describes the machine for 3 s and reads all of lm-eval's tasks.
         outcome = evaluator.evaluate(
-            lm=InMemoryLM(model, tokenizer, batches),
+            lm=InMemoryLM(model, tokenizer, batches, kept=kept),
             task_dict={"tasks": {task: loaded}},
             limit=limit,
             bootstrap_iters=0,
@@ -93,7 +96,7 @@ def evaluate(
         stderr=stderr([sample["score"] for sample in samples]),
         metrics=means,
         samples=tuple(samples),
-        seconds=time.perf_counter() - start,
+        seconds=time.perf_counter() - start + (kept.seconds if kept else 0.0),
     )
 
 

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from rigsa.errors import ConfigError
 from rigsa.evaluation.batching import BatchSize
 from rigsa.evaluation.harness import progress_shown
+from rigsa.evaluation.kept_answers import KeptAnswers
 from rigsa.evaluation.shared_prefix import SHORTEST, SharedPrefix, common_length, read_prefix
 from rigsa.evaluation.stop_texts import StopTexts
 
@@ -36,7 +37,7 @@ class InMemoryLM(HFLM):
     """Differs from HFLM in speed, in memory, and in refusing a prompt that HFLM would silently cut.
 
     What all requests begin with is read once (`share_prefix`); logits are computed where an answer
-    is looked up; an answer of one token is one forward pass.
+    is looked up; an answer of one token is one forward pass; and nothing in `kept` is asked again.
     """
 
     def __init__(
@@ -45,9 +46,10 @@ class InMemoryLM(HFLM):
         tokenizer: PreTrainedTokenizerBase,
         batches: BatchSize,
         share_prefix: bool = True,
+        kept: KeptAnswers | None = None,
     ) -> None:
         super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batches.size)
-        self.batches, self.share_prefix = batches, share_prefix
+        self.batches, self.share_prefix, self.kept = batches, share_prefix, kept
         self.prefix: SharedPrefix | None = None
         self.encoded: dict[str, torch.Tensor] = {}
 
@@ -57,6 +59,8 @@ class InMemoryLM(HFLM):
     def generate_until(self, requests: list, disable_tqdm: bool = False) -> list[str]:
         self.encoded = self._encode([request.args[0] for request in requests])
         rows = list(self.encoded.values())
+        if self.kept:
+            self.kept.begin((request.args for request in requests), len(requests))
         try:
             with self._shared(rows, min(map(len, rows)) - 1):
                 return super().generate_until(requests, disable_tqdm or not progress_shown())
@@ -72,13 +76,16 @@ class InMemoryLM(HFLM):
             # The last token is only predicted, never read.
             asked[(*context, *answer[:-1])].append(place)
         self._check_fits(max(map(len, asked)), self.max_length)
-        answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
-        bar = tqdm(total=len(requests), disable=disable_tqdm or not progress_shown())
+        done = 0
+        if self.kept:
+            done = self.kept.begin((request[1:] for request in requests), len(asked))
+        hidden = disable_tqdm or not progress_shown()
+        bar = tqdm(total=len(asked), initial=done, disable=hidden)
 
-        def ask(batch: Sequence[tuple[int, ...]]) -> Sequence[None]:
+        def ask(batch: Sequence[tuple[int, ...]]) -> Sequence[list[tuple[float, bool]]]:
             first = min(len(requests[place][1]) for row in batch for place in asked[row]) - 1
             logits = self._logits([torch.tensor(row) for row in batch], first)
-            places, sums, greedy = [], [], []
+            sums, greedy = [], []
             for row, of_row in zip(batch, logits, strict=True):
                 for place in asked[row]:
                     _, context, answer = requests[place]
@@ -87,21 +94,22 @@ class InMemoryLM(HFLM):
                         -1, dtype=self.softmax_dtype
                     )
                     tokens = torch.tensor(answer, device=likely.device)[:, None]
-                    places.append(place)
                     sums.append(likely.gather(-1, tokens).sum())
                     greedy.append((likely.argmax(-1, keepdim=True) == tokens).all())
             found = zip(torch.stack(sums).tolist(), torch.stack(greedy).tolist(), strict=True)
-            for place, answer in zip(places, found, strict=True):
-                answers[place] = answer
-            bar.update(len(places))
-            return [None] * len(batch)
+            bar.update(len(batch))
+            return [[next(found) for _ in asked[row]] for row in batch]
 
         # The longest first: what does not fit is known at once.
         rows = sorted(asked, key=lambda row: (-len(row), row))
         shortest = min(len(context) for _, context, _ in requests)
         with self._shared([torch.tensor(row) for row in rows], shortest - 1):
-            self.batches.over(rows, ask)
+            found = self.batches.over(rows, ask, self.kept)
         bar.close()
+        answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
+        for row, of_row in zip(rows, found, strict=True):
+            for place, answer in zip(asked[row], of_row, strict=True):
+                answers[place] = tuple(answer)
         return answers
 
     def tok_encode(self, string: str, *args: Any, **kwargs: Any) -> Any:
@@ -180,14 +188,14 @@ class InMemoryLM(HFLM):
         longest = max_length - context.shape[1]
         one_pass = longest == 1 and settings == {"do_sample": False} and self._takes_likeliest()
 
-        def ask(rows: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
-            return self._next(rows) if one_pass else self._go_on(rows, longest, stop, settings)
+        def ask(rows: Sequence[torch.Tensor]) -> Sequence[list[int]]:
+            new = self._next(rows) if one_pass else self._go_on(rows, longest, stop, settings)
+            return new.tolist()
 
         rows = [row[mask.bool()] for row, mask in zip(context, attention_mask, strict=True)]
-        new = pad_sequence(
-            self.batches.over(rows, ask), True, padding_value=self.tokenizer.pad_token_id
-        )
-        return torch.cat([context, new], dim=1)
+        found = [torch.tensor(row) for row in self.batches.over(rows, ask, self.kept)]
+        new = pad_sequence(found, batch_first=True, padding_value=self.tokenizer.pad_token_id)
+        return torch.cat([context, new.to(context)], dim=1)
 
     def _takes_likeliest(self) -> bool:
         """Whether the model's own generation settings leave the likeliest token as it is."""

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from rigsa.evaluation.evaluate import Evaluation
-from rigsa.files import whole_file, write_json
+from rigsa.evaluation.samples_file import write_samples
+from rigsa.files import write_json
 from rigsa.versions import versions
 
 
@@ -16,10 +17,7 @@ def write_evaluation(
 
     `spec` is what the caller wants to be known of the run (arm, seed, step, settings).
     """
-    import pandas as pd
-
-    with whole_file(samples) as partial:
-        pd.DataFrame(list(evaluation.samples)).to_parquet(partial, index=False)
+    write_samples(samples, evaluation.samples)
     write_json(
         scores,
         {

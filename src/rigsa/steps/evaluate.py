@@ -11,6 +11,7 @@ from rigsa.steps.step import (
     PRECISION,
     SPEC,
     TASK_DATA,
+    UNFINISHED,
     Step,
     argument,
     machine_of,
@@ -30,6 +31,7 @@ def _evaluate(options: Namespace) -> None:
         options.output,
         machine_of(options),
         options.cache,
+        options.unfinished,
     )
 
 
@@ -88,6 +90,7 @@ STEPS = (
                 metavar="DIR",
                 help="where --eval-batch-size auto notes what it found; not noted if absent",
             ),
+            UNFINISHED,
             *MACHINE,
         ),
         _evaluate,

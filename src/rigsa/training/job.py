@@ -19,9 +19,10 @@ from rigsa.adapters.registration import METHOD_MODULES
 from rigsa.errors import RigsaError
 from rigsa.files import read_json, read_jsonl, whole_folder, write_json, write_jsonl
 from rigsa.fingerprint import fingerprint
-from rigsa.hashing import file_hash, folder_hash
+from rigsa.hashing import file_hash
 from rigsa.machine import Machine
 from rigsa.masks.storage import load_mask
+from rigsa.models.identity import identity
 from rigsa.models.loading import load_base, load_tokenizer
 from rigsa.paths import ADAPTER_FILES, CheckpointPaths
 from rigsa.resume.interrupt import finishing_first
@@ -142,7 +143,7 @@ def _definition(
         "settings": dict(spec),
         "code": fingerprint(__name__, *([method] if method else [])),
         "libraries": versions(),
-        "base model": folder_hash(base_model),
+        "base model": identity(base_model),
         "data": [file_hash(task_data / f"{split}.jsonl") for split in ("train", "validation")],
         "mask": mask_file and file_hash(mask_file),
     }
