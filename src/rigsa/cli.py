@@ -32,31 +32,38 @@ study that concerns it, as JSON text or a file that holds it; `rigsa spec` print
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one step. Returns the exit code: 1 after an error that a user can mend."""
-    listen()
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
-    )
-    quiet()
-    keep_freed_memory()
-    if not options.online:
-        go_offline()
+    step = "rigsa"
     try:
+        listen()
+        options = _parser().parse_args(arguments)
+        step = f"rigsa {options.step}"
+        logging.basicConfig(
+            level=logging.INFO,
+            format="%(asctime)s %(message)s",
+            datefmt="%H:%M:%S",
+            stream=sys.stderr,
+        )
+        quiet()
+        keep_freed_memory()
+        if not options.online:
+            go_offline()
         options.run(options)
     except RigsaError as error:
-        print(f"rigsa {options.step}: {error}", file=sys.stderr)
-        return 1
+        return _ended(f"{step}: {error}", 1)
+    except Stopped as stop:
+        where = f" {stop.where}, from where the same command goes on" if stop.where else ""
+        return _ended(f"{step}: stopped by {stop.signal.name}{where}.", 128 + stop.signal)
     except Exception as error:
         said = sentence(error)
         if said is None:
             raise
-        print(f"rigsa {options.step}: {said}", file=sys.stderr)
-        return 1
-    except Stopped as stop:
-        where = f" {stop.where}, from where the same command goes on" if stop.where else ""
-        print(f"rigsa {options.step}: stopped by {stop.signal.name}{where}.", file=sys.stderr)
-        return 128 + stop.signal
+        return _ended(f"{step}: {said}", 1)
     return 0
+
+
+def _ended(said: str, code: int) -> int:
+    print(said, file=sys.stderr)
+    return code
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:

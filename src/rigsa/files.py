@@ -1,5 +1,7 @@
 """Files written whole or not at all: beside their place first, then renamed into it."""
 
+import fcntl
+import glob
 import json
 import os
 import shutil
@@ -15,29 +17,19 @@ from rigsa.errors import FileError
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields a place beside `path` to write to; renames it into `path` if nothing was raised."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    partial = Path(name)
-    try:
+    with _partial(path, is_folder=False) as partial:
         yield partial
         _publish(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """The same for a folder, file by file: `path` may exist already, as Snakemake makes it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    with _partial(path, is_folder=True) as partial:
         yield partial
         path.mkdir(exist_ok=True)
         for file in sorted(partial.iterdir()):
             _publish(file, path / file.name)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def link_file(path: Path, target: Path) -> None:
@@ -94,6 +86,49 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
                 "makes it again."
             ) from None
     return rows
+
+
+@contextmanager
+def _partial(path: Path, is_folder: bool) -> Iterator[Path]:
+    """A hidden place beside `path`, locked while it is in use and gone afterwards."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{path.name}.partial-"
+    for leftover in path.parent.glob(glob.escape(prefix) + "*"):
+        _remove_if_left(leftover)
+    if is_folder:
+        name = tempfile.mkdtemp(prefix=prefix, dir=path.parent)
+        handle = os.open(name, os.O_RDONLY)
+    else:
+        handle, name = tempfile.mkstemp(prefix=prefix, dir=path.parent)
+    partial = Path(name)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield partial
+    finally:
+        _remove(partial)
+        os.close(handle)
+
+
+def _remove_if_left(partial: Path) -> None:
+    """Removes what a killed process left behind: nobody holds its lock."""
+    try:
+        handle = os.open(partial, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove(partial)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def _remove(partial: Path) -> None:
+    if partial.is_dir():
+        shutil.rmtree(partial, ignore_errors=True)
+    else:
+        partial.unlink(missing_ok=True)
 
 
 def _publish(partial: Path, path: Path) -> None:

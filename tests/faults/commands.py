@@ -6,12 +6,13 @@ from pathlib import Path
 from tests.workflow.conftest import Project
 
 SHOWN = "Shell command: "
+TARGET = "results/embedded/tables/scores.csv"
 REDIRECTIONS = {"2>", "2>&1", "|", ">"}
 
 
-def planned(project: Project, target: str) -> list[list[str]]:
-    """Arguments of `rigsa` for every job that `target` needs."""
-    done = project.snakemake("--dry-run", "--printshellcmds", "--", target)
+def planned(project: Project) -> list[list[str]]:
+    """Arguments of `rigsa` for every job up to the scores of the embedded study."""
+    done = project.snakemake("--dry-run", "--printshellcmds", "--", TARGET)
     assert done.returncode == 0, done.stderr
     lines = (done.stdout + done.stderr).splitlines()
     commands = [shlex.split(line.removeprefix(SHOWN)) for line in lines if line.startswith(SHOWN)]
@@ -20,6 +21,8 @@ def planned(project: Project, target: str) -> list[list[str]]:
 
 def outputs(command: list[str], project: Project) -> list[Path]:
     """What Snakemake would delete where the command fails: its output file or folder."""
+    if command[0] == "collect":
+        return [project.folder / TARGET]
     place = project.folder / command[command.index("--output") + 1]
     if command[0] == "train":  # The checkpoint's folder holds the mask and the evaluations too.
         return [place / name for name in ("adapter", "training.json", "training.jsonl")]

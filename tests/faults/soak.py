@@ -1,0 +1,146 @@
+"""Kills whole runs of a study at random moments, starts them again, and compares the results.
+
+    python -m tests.faults.soak --kills 50
+
+Snakemake runs the embedded study, cut down to minutes (or as it is, with --whole), and something is
+killed: everything at once, as a power loss does; Snakemake alone, so that its jobs go on without
+it; one job; or everything is asked to stop, by Ctrl-C or by a cluster. The same command is then
+given again, until the study has ended by itself.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.faults.compare import differing, files
+from tests.faults.kills import smaller
+from tests.workflow.conftest import Project
+
+WAYS = ("power loss", "Snakemake alone", "one job", "Ctrl-C", "cluster")
+COMMAND = ("--cores", "all", "--resources", "gpu=1", "--", "results/embedded/tables/scores.csv")
+
+
+@dataclass
+class Tally:
+    """What a soak found. `ends` counts the runs by what ended them."""
+
+    kills: Counter = field(default_factory=Counter)
+    steps_kept: int = 0
+    answers_kept: int = 0
+    longest_goodbye: float = 0.0
+    files_compared: int = 0
+    differing: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def soak(folder: Path, kills: int, seed: int, whole: bool, pause: float) -> Tally:
+    began, rng, tally = time.monotonic(), random.Random(seed), Tally()
+    quiet, killed = (Project(_made(folder / name)) for name in ("quiet", "killed"))
+    if not whole:
+        for project in (quiet, killed):
+            smaller(project)
+    assert _started(quiet, folder / "quiet.log").wait() == 0, (folder / "quiet.log").read_text()
+    log = folder / "killed.log"
+    ended = False
+    while not ended:
+        run = _started(killed, log)
+        left = rng.uniform(1, pause) if tally.kills.total() < kills else None
+        try:
+            code = run.wait(left)
+            ended = code == 0
+            # A job was killed, and the run ended by itself.
+            assert code in (0, 1), f"exit {code}\n{log.read_text()[-3000:]}"
+        except subprocess.TimeoutExpired:
+            way = rng.choice(WAYS)
+            if _kill(run, way):
+                tally.kills[way] += 1
+            asked = time.monotonic()
+            if way != "one job":
+                run.wait()
+            if way in ("Ctrl-C", "cluster"):
+                tally.longest_goodbye = max(tally.longest_goodbye, time.monotonic() - asked)
+    text = log.read_text()
+    tally.steps_kept = sum(map(int, re.findall(r"going on after step (\d+)", text)))
+    for part in (killed.folder / "results/embedded/logs").glob("evaluate-*.log"):
+        found = re.findall(r"(\d+) of \d+ answers were kept", part.read_text())
+        tally.answers_kept += sum(map(int, found))
+    results = [project.folder / "results" for project in (quiet, killed)]
+    tally.files_compared = len(files(results[0]))
+    tally.differing = differing(*results)
+    tally.seconds = round(time.monotonic() - began, 1)
+    return tally
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _started(project: Project, log: Path) -> subprocess.Popen:
+    binaries = Path(sys.executable).parent
+    with open(log, "a") as file:
+        return subprocess.Popen(
+            [str(binaries / "snakemake"), *COMMAND],
+            cwd=project.folder,
+            env={**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"},
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+
+
+def _kill(run: subprocess.Popen, way: str) -> bool:
+    """Whether there was something to kill."""
+    group = run.pid
+    if way == "Snakemake alone":
+        run.kill()
+    elif way == "one job":
+        jobs = _jobs(group)
+        if not jobs:
+            return False
+        os.kill(random.choice(jobs), signal.SIGKILL)
+    else:
+        number = {"Ctrl-C": signal.SIGINT, "cluster": signal.SIGTERM}.get(way, signal.SIGKILL)
+        os.killpg(group, number)
+    return True
+
+
+def _jobs(group: int) -> list[int]:
+    """Processes of `rigsa` in a process group."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (place / "cmdline").read_bytes().split(b"\0")
+            if os.getpgid(int(place.name)) == group and any(
+                part.endswith(b"/rigsa") for part in command[:2]
+            ):
+                found.append(int(place.name))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=50, help="default: 50")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments; default: 0")
+    parser.add_argument("--whole", action="store_true", help="the embedded study as it is")
+    parser.add_argument("--pause", type=float, default=15, help="seconds at most; default: 15")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        tally = soak(Path(folder), options.kills, options.seed, options.whole, options.pause)
+    print(json.dumps(asdict(tally), indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Files are there whole or not at all, and a killed writer's leavings go with the next one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rigsa.files import whole_file, whole_folder, write_text
+
+DIE = """
+import os, sys
+from pathlib import Path
+from rigsa.files import whole_file, whole_folder
+with whole_file(Path(sys.argv[1]) / "a.json") as file, whole_folder(Path(sys.argv[1]) / "b") as b:
+    file.write_text("half"); (b / "c").write_text("half")
+    if sys.argv[2] == "die":
+        os._exit(9)
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def _writer(folder: Path, how: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", DIE, str(folder), how],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
+def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "whole")
+    with pytest.raises(ZeroDivisionError), whole_file(tmp_path / "a") as partial:
+        partial.write_text(str(1 / 0))
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_text() == "whole"
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_what_a_killed_writer_left_goes_with_the_next(tmp_path: Path) -> None:
+    assert _writer(tmp_path, "die").wait() == 9
+    assert len(list(tmp_path.iterdir())) == 2
+    with whole_file(tmp_path / "a.json") as partial:
+        partial.write_text("whole")
+    with whole_folder(tmp_path / "b") as partial:
+        (partial / "c").write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b"]
+
+
+def test_another_writer_at_work_is_left_alone(tmp_path: Path) -> None:
+    other = _writer(tmp_path, "wait")
+    assert other.stdout.readline() == b"held\n"
+    write_text(tmp_path / "a.json", "mine")
+    assert (tmp_path / "a.json").read_text() == "mine"
+    other.communicate(b"\n")
+    assert other.returncode == 0
+    assert (tmp_path / "a.json").read_text() == "half"  # The last one, and whole.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b"]
