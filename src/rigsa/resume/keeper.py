@@ -120,9 +120,17 @@ class Keeper:
             raise Stopped(signal, f"after step {self.step} of {steps}")
 
     def save(self) -> None:
-        """Saves the state as it was after the last whole step, if there was one since."""
+        """Saves the state as it was after the last whole step, if there was one since.
+
+        Raises FileError where the folder is not there any more.
+        """
         if self.folder is None or self.step == self.saved_step or not self.whole:
             return
+        if not self.folder.is_dir():
+            raise FileError(
+                f"{self.folder} is gone; put the results folder back, and run the same "
+                "command again."
+            )
         said = {"step": self.step, "seconds": self.seconds, "progress": self.progress()}
         save_state(self.folder / STATE, *self.parts, said, self.randomness)
         self.saved_step, self.saved_at = self.step, time.monotonic()
