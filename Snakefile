@@ -5,7 +5,6 @@ from rigsa.config import (
     check_attention,
     check_config,
     resolve_device,
-    resolve_precision,
 )
 from rigsa.device import check_device
 from rigsa.errors import RigsaError
