@@ -27,6 +27,7 @@ except RigsaError as error:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/freshness.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/base_model.smk"
@@ -41,7 +42,7 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
-        PATHS.report,
+        results_of_the_study,
     localrule: True
 
 

@@ -98,17 +98,25 @@ def files_of(job):
 
 
 def made_from(kind):
-    """The input files of a rule's jobs.
-
-    They are `ancient`: a job runs again when what it is made from is defined otherwise, which its
-    SPEC says, and not when a file is newer.
-    """
+    """The input files of a rule's jobs."""
 
     def files(wildcards):
-        jobs = GRAPH.inputs(job_of(kind, wildcards)).values()
-        return ancient([str(file) for job in jobs for file in files_of(job)])
+        made = job_of(kind, wildcards)
+        given = [
+            str(file) for job in GRAPH.inputs(made).values() for file in files_of(job)
+        ]
+        return ancient_where_fresh(given, [made])
 
     return files
+
+
+def ancient_where_fresh(files, jobs):
+    """Inputs of what is as the study says are no reason to make it again by being newer.
+
+    Other inputs are not `ancient`: what follows an ancient file is not looked at any more.
+    """
+    fresh = all(FOUND.state(job) is State.FRESH for job in jobs)
+    return ancient(files) if fresh else files
 
 
 def base_model(wildcards):

@@ -3,9 +3,6 @@ import json
 
 from rigsa.analysis import figures, tables
 
-TRAININGS = [
-    str(file) for job in GRAPH if job.rule == "train" for file in files_of(job)
-]
 CHAT_PLACE = GRAPH.chat_place
 STUDY_FLAGS = ["--study", STUDY.name, "--results", str(PATHS.results)]
 
@@ -13,7 +10,6 @@ STUDY_FLAGS = ["--study", STUDY.name, "--results", str(PATHS.results)]
 rule collect:
     input:
         made_from("collect"),
-        ancient(TRAININGS),
     output:
         files_of(Job("collect")),
     log:
@@ -108,11 +104,11 @@ SOURCES_FILE = [PATHS.sources] if SOURCES else []
 SHOWN = [job for job in GRAPH if job.rule in ("table", "figure")]
 SHOWN_FILES = [str(file) for job in SHOWN for file in GRAPH.outputs(job, PATHS)]
 CAPTIONS = sorted(Path(workflow.basedir, "workflow/report").glob("*.rst"))
-# How this run was configured, for the run in the run.
+# How this run was configured, for the run in the run. Snakemake takes no numbers within mappings.
 CONFIG_FLAGS = [
     f"{key}={json.dumps(value) if isinstance(value, dict) else value}"
     for key, value in config.items()
-    if value != {}
+    if key != "threads" and value != {}
 ]
 
 
@@ -125,7 +121,7 @@ rule tables_and_figures:
 
 rule report:
     input:
-        ancient(SHOWN_FILES),
+        lambda wildcards: ancient_where_fresh(SHOWN_FILES, SHOWN),
         SOURCES_FILE,
     output:
         PATHS.report,
