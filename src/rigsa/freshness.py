@@ -12,7 +12,7 @@ from rigsa.definitions import BY_LIBRARIES, Definitions
 from rigsa.errors import FileError
 from rigsa.jobs import Job
 from rigsa.paths import ResultPaths
-from rigsa.provenance import read_record
+from rigsa.records import read_record
 from rigsa.specs import digest
 from rigsa.versions import versions
 
@@ -62,11 +62,14 @@ class Freshness:
             return State.REDEFINED
         inputs = self.graph.inputs(job)
         outdated = any(self.state(other) is State.OUTDATED for other in inputs.values())
-        for name, given in record["inputs"].items():
-            made = (self.record(inputs[name]) if name in inputs else None) or {"files": {}}
-            if any(made["files"].get(file, content) != content for file, content in given.items()):
-                outdated = True
+        outdated = outdated or any(self.made_anew(job, name) for name in inputs)
         return State.OUTDATED if outdated else State.FRESH
+
+    def made_anew(self, job: Job, name: str) -> bool:
+        """Whether a file that the job was given has other content since, by its maker's record."""
+        maker = self.record(self.graph.inputs(job)[name]) or {"files": {}}
+        given = self.record(job)["inputs"].get(name, {})
+        return any(maker["files"].get(file, content) != content for file, content in given.items())
 
 
 def of_other_versions(found: Freshness) -> str | None:

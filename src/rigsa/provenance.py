@@ -11,11 +11,12 @@ from typing import Any
 
 from rigsa.behind import behind
 from rigsa.errors import ConfigError, FileError
-from rigsa.files import read_json, write_json
+from rigsa.files import write_json
 from rigsa.fingerprint import fingerprint
 from rigsa.hashing import file_hash
 from rigsa.inputs import Input
 from rigsa.paths import record
+from rigsa.records import read_record
 from rigsa.specs import digest
 from rigsa.versions import versions
 
@@ -67,17 +68,6 @@ def recorded(
         "seconds": round(seconds, 2),
     }
     write_json(place, content | ({"outline": outline} if outline else {}))
-
-
-def read_record(main: Path) -> dict[str, Any]:
-    """How the result with this main file was made; FileError where nothing says it."""
-    content = read_json(record(main))
-    if not isinstance(content, dict) or not isinstance(content.get("spec"), dict):
-        raise FileError(
-            f"{record(main)} is no record of how a result was made; delete it, and the next run "
-            "makes the result again."
-        )
-    return content
 
 
 def definition_of(main: Path) -> str:
