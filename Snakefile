@@ -58,6 +58,7 @@ onstart:
 
 
 onsuccess:
+    name_followers()
     # A run for a single file may end before there is anything to sum up.
     if PATHS.report.is_file():
         shell("rigsa summary --study {STUDY.name:q} --results {PATHS.results:q}")

@@ -34,6 +34,7 @@ class JobGraph:
     def __init__(self, study: Study, sources: list[Source]) -> None:
         self.study = study
         self.sources = {source.name: source for source in sources}
+        self._found: dict[Job, dict[str, Job]] = {}
 
     @property
     def trained_here(self) -> bool:
@@ -73,6 +74,11 @@ class JobGraph:
 
     def inputs(self, job: Job) -> dict[str, Job]:
         """The jobs that it is made from, by the names that its SPEC has for them."""
+        if job not in self._found:
+            self._found[job] = self._inputs(job)
+        return self._found[job]
+
+    def _inputs(self, job: Job) -> dict[str, Job]:
         study = self.study
         target = Job("task_data", name=study.target_task)
         match job.rule:

@@ -27,6 +27,17 @@ def look_at_results():
             print(line, file=sys.stderr)
 
 
+def name_followers():
+    """After a run: what it has made again may have come out differently, on another machine say."""
+    states = Freshness(DEFINITIONS, PATHS).all().values()
+    count = sum(state is State.OUTDATED for state in states)
+    if count:
+        print(
+            f"{count} results were made from files that this run made again and that came out "
+            "differently; the next run makes these results again."
+        )
+
+
 def noted(job):
     """Whether Snakemake's own notes tell it that the job is defined otherwise now."""
     name = urlsafe_b64encode(str(GRAPH.outputs(job, PATHS)[0]).encode()).decode()
