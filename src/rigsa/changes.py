@@ -74,11 +74,11 @@ def _own(found: Freshness, job: Job, record: Mapping[str, Any]) -> Iterator[str]
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     for key in sorted(then.keys() | now.keys()):
         if key not in now:
-            yield f"{key}: {_show(then[key])}, no longer given"
+            yield f"{key}: {show(then[key])}, no longer given"
         elif key not in then:
-            yield f"{key}: now {_show(now[key])}"
+            yield f"{key}: now {show(now[key])}"
         elif then[key] != now[key]:
-            yield f"{key}: {_show(then[key])} → {_show(now[key])}"
+            yield f"{key}: {show(then[key])} → {show(now[key])}"
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -89,5 +89,6 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{key}", value
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
+    """A setting as people read it."""
     return "none" if value is None else str(value)

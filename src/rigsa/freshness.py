@@ -94,7 +94,7 @@ def of_other_versions(found: Freshness) -> str | None:
 def _counted(jobs: Iterable[Job]) -> str:
     jobs = list(jobs)
     checkpoints = sum(job.rule == "train" for job in jobs)
-    noun = "checkpoint" if checkpoints == 1 else "checkpoints"
-    others = len(jobs) - checkpoints
-    verb = "was" if len(jobs) == 1 else "were"
-    return f"{checkpoints} {noun} and {others} other results {verb}"
+    return (
+        f"{len(jobs)} result{'s' * (len(jobs) > 1)} (checkpoints: {checkpoints}) "
+        f"{'were' if len(jobs) > 1 else 'was'}"
+    )

@@ -92,8 +92,8 @@ def check_definition(main: Path, definition: str) -> None:
 
 
 def hashes(files: Sequence[Path]) -> dict[str, str]:
-    """sha256 by path."""
-    return {str(file): file_hash(file) for file in files}
+    """sha256 by path, of those that are there: a folder given by hand may lack some."""
+    return {str(file): file_hash(file) for file in files if file.is_file()}
 
 
 def _device(device: str) -> str:

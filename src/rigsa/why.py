@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from rigsa.changes import changes, settings
+from rigsa.changes import changes, settings, show
 from rigsa.errors import FileError
 from rigsa.freshness import Freshness, Record, State
 from rigsa.hashing import file_hash
@@ -52,7 +52,7 @@ def _made(record: Record) -> str:
     given = (f"{name} {version}" for name, version in record["versions"].items() if version)
     rows.append(("With", ", ".join(given)))
     rows += _files(record)
-    rows += [("Settings", f"{k}: {v}") for k, v in settings(record["spec"]).items()]
+    rows += [("Settings", f"{k}: {show(v)}") for k, v in settings(record["spec"]).items()]
     if record["code"]:
         rows.append(("Code", f"{len(record['code'])} modules, {record['spec'].get('code', '')}"))
     named = ((label if label != before else "", text) for before, (label, text) in _before(rows))
