@@ -5,10 +5,10 @@ from rigsa.config import (
     check_attention,
     check_config,
     resolve_device,
-    resolve_precision,
 )
 from rigsa.device import check_device
 from rigsa.errors import RigsaError
+from rigsa.resume.unfinished import clear_finished
 from rigsa.sources import check_folders, sources
 from rigsa.study import load_study
 
@@ -28,6 +28,7 @@ except RigsaError as error:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/freshness.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/base_model.smk"
@@ -42,7 +43,7 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
-        PATHS.report,
+        results_of_the_study,
     localrule: True
 
 
@@ -59,6 +60,8 @@ onstart:
 
 
 onsuccess:
+    name_followers()
+    clear_finished(PATHS.unfinished().parent, f"{STUDY.name}-", "base_model-")
     # A run for a single file may end before there is anything to sum up.
     if PATHS.report.is_file():
         shell("rigsa summary --study {STUDY.name:q} --results {PATHS.results:q}")

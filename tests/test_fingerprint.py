@@ -25,7 +25,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _forget() -> None:
-    for function in (module._tree, module._tree_hash, module._imports):
+    for function in (module._behind, module._tree, module._tree_hash, module._imports):
         function.cache_clear()
 
 
@@ -41,31 +41,44 @@ def _forget() -> None:
     ],
 )
 def test_what_changes_it(package: Path, file: str, before: str, after: str, changes: bool) -> None:
-    first = module.fingerprint("rigsa.job")
+    first = module.code_behind("rigsa.job")
     path = package / file
     assert before in path.read_text()
     path.write_text(path.read_text().replace(before, after))
     _forget()
-    assert (module.fingerprint("rigsa.job") != first) == changes
+    assert (module.code_behind("rigsa.job") != first) == changes
 
 
 def test_a_step_does_not_depend_on_another_one() -> None:
     """Nothing about drawing is behind training, and nothing about training behind masks."""
 
-    def behind(entry: str) -> set[str]:
-        found, waiting = set(), [entry]
-        while waiting:
-            name = waiting.pop()
-            if name not in found:
-                found.add(name)
-                waiting += module._imports(name)
-        return found
-
     _forget()
-    training = behind("rigsa.training.job")
+    training = module.code_behind("rigsa.training.job")
     assert "rigsa.masks.storage" in training
     assert not any(name.startswith(("rigsa.analysis", "rigsa.evaluation")) for name in training)
     assert "rigsa.study" not in training
-    masks = behind("rigsa.masks.job")
+    assert "rigsa.paths" not in training  # it names places, and decides no number
+    masks = module.code_behind("rigsa.masks.job")
     assert not any(name.startswith("rigsa.training") for name in masks)
-    assert "rigsa.cli" not in behind("rigsa.analysis.collect")
+    assert "rigsa.cli" not in module.code_behind("rigsa.analysis.collect")
+
+
+def test_of_a_table_only_the_used_entry_is_behind_a_job(package: Path) -> None:
+    """The rest of the table, and what is imported for it, may change."""
+    text = "from rigsa import other, part\nTABLE = {'a': part.add, 'b': other.VALUE}\n"
+    (package / "job.py").write_text(text)
+
+    def of(entry: str) -> dict[str, str]:
+        _forget()
+        return module.code_behind("rigsa.job", only={"rigsa.job": entry})
+
+    first, second = of("a"), of("b")
+    assert ("rigsa.part" in first, "rigsa.other" in first) == (True, False)
+    assert second["rigsa.job"] != first["rigsa.job"]
+    (package / "job.py").write_text(text.replace("other.VALUE", "other.VALUE + 1"))
+    assert of("a") == first
+    assert of("b") != second
+
+
+def test_code_that_is_imported_and_not_run_can_be_left_out(package: Path) -> None:
+    assert "rigsa.part" not in module.code_behind("rigsa.job", without=("rigsa.part",))

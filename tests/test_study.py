@@ -1,4 +1,4 @@
-"""The study as objects, its schedule of densities, and the specs that jobs are made from."""
+"""The study as objects, its schedule of densities, and the settings that jobs are made from."""
 
 import json
 from dataclasses import replace
@@ -44,25 +44,25 @@ def test_other_schedules() -> None:
     assert schedule.density({"density": 0.05}, 0, 1) == 0.05
 
 
-def test_a_spec_holds_only_its_slice(study) -> None:
-    text = specs.canonical(specs.training_spec(study, "rigsa", 0, "float32"))
+def test_settings_are_a_slice_of_the_study(study) -> None:
+    text = specs.canonical(specs.training_settings(study, "rigsa", 0, "float32"))
     assert "density" not in text
     assert "qlora" not in text
     assert "title" not in text
-    mask = json.loads(specs.canonical(specs.mask_spec(study, "rigsa", 0, 2, "float32")))
+    mask = json.loads(specs.canonical(specs.mask_settings(study, "rigsa", 0, 2, "float32")))
     assert mask["density"] == pytest.approx(0.0346**0.5)
     assert "quantization" not in mask
     asked = json.loads(
         specs.canonical(
-            specs.evaluation_spec(study, "qlora_r4", study.benchmarks["tiny_gsm"], "float32")
+            specs.evaluation_settings(study, "qlora_r4", study.benchmarks["tiny_gsm"], "float32")
         )
     )
     assert asked["quantization"]["quant_type"] == "nf4"
     assert asked["fewshot"] == 5
-    # A setting that a benchmark does not use is not in its spec, and reruns nothing.
+    # A setting that a benchmark does not use is not among its own, and reruns nothing.
     assert "sampler" not in asked
     fixed = replace(study.benchmarks["tiny_gsm"], sampler="first_n")
-    assert specs.evaluation_spec(study, "base", fixed, "float32")["sampler"] == "first_n"
+    assert specs.evaluation_settings(study, "base", fixed, "float32")["sampler"] == "first_n"
 
 
 def test_canonical_is_the_same_for_the_same_content() -> None:

@@ -41,6 +41,20 @@ def link_file(path: Path, target: Path) -> None:
     partial.replace(path)
 
 
+def link_beside(source: Path, target: Path) -> None:
+    """Gives a file, or every file of a folder, a second name; takes the place of what was there."""
+    if source.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+        for file in source.iterdir():
+            link_beside(file, target / file.name)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    partial.unlink(missing_ok=True)
+    os.link(source, partial)
+    partial.replace(target)
+
+
 def write_text(path: Path, text: str) -> None:
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -11,6 +11,11 @@ TABLE_FORMATS = ("csv", "md", "tex", "html")
 FIGURE_FORMATS = ("pdf", "png")
 
 
+def record(main: Path) -> Path:
+    """Where it is written how a result was made: beside its main file."""
+    return main.with_suffix(".provenance.json")
+
+
 @dataclass(frozen=True)
 class CheckpointPaths:
     """Files of one checkpoint: an arm, a seed and an IMP step."""

@@ -52,7 +52,7 @@ def sources(study: Study, config: Mapping[str, Any]) -> list[Source]:
     found = [_model(study, name, models.get(name)) for name in outside]
     return found + [
         _dataset(study, name, data.get(name))
-        for name in _tasks_used(study)
+        for name in tasks_used(study)
         if "hub" in study.task_entries[name]
     ]
 
@@ -81,7 +81,7 @@ def check_folders(study: Study, found: list[Source]) -> None:
                 )
 
 
-def _tasks_used(study: Study) -> list[str]:
+def tasks_used(study: Study) -> list[str]:
     """Every task whose data the study needs, in the order of their first use."""
     asked = (benchmark.task for benchmark in study.benchmarks.values())
     learnt = study.base_model_entry.get("tasks", ())

@@ -1,9 +1,10 @@
-"""What each job is made from: its own slice of the study, as plain JSON.
+"""The settings of each job: its own slice of the study, as plain JSON.
 
-A job is a function of its spec and its input files and of nothing else in the study, so the spec is
-both what a rule's `params` hold (what invalidates its result) and what its command is given.
+With the fingerprint of its code and the definitions of its inputs (definitions.py) they make the
+SPEC of a job: what a rule's `params` hold (what invalidates its result) and its command is given.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -16,12 +17,12 @@ from rigsa.tasks.stock import stock_task
 MADE_BY = ("generator", "images", "seed", "counts", "subset_of")
 
 
-def canonical(spec: Mapping[str, Any]) -> str:
+def canonical(content: Mapping[str, Any]) -> str:
     """The same text for the same content, whatever the order of keys."""
-    return json.dumps(_plain(spec), sort_keys=True, separators=(",", ":"))
+    return json.dumps(plain(content), sort_keys=True, separators=(",", ":"))
 
 
-def task_spec(study: Study, task: str) -> dict[str, Any]:
+def task_settings(study: Study, task: str) -> dict[str, Any]:
     """How the data of a task are made."""
     entry = study.task_entries[task]
     made_by = {key: entry[key] for key in entry if key in MADE_BY}
@@ -33,7 +34,7 @@ def task_spec(study: Study, task: str) -> dict[str, Any]:
     return {"task": task, **made_by}
 
 
-def base_model_spec(study: Study) -> dict[str, Any]:
+def base_model_settings(study: Study) -> dict[str, Any]:
     """How the base model is made; its 4-bit form is made from it on loading."""
     entry = study.base_model_entry
     return {
@@ -43,15 +44,15 @@ def base_model_spec(study: Study) -> dict[str, Any]:
     }
 
 
-def _model_spec(study: Study, arm: str, precision: str) -> dict[str, Any]:
+def _model_settings(study: Study, arm: str, precision: str) -> dict[str, Any]:
     return {"quantization": quantization_of(study, arm), "precision": precision}
 
 
-def training_spec(study: Study, arm: str, seed: int, precision: str) -> dict[str, Any]:
-    """One training. The mask comes as a file, so every step of an IMP arm has the same spec."""
+def training_settings(study: Study, arm: str, seed: int, precision: str) -> dict[str, Any]:
+    """One training. The mask comes as a file, so every step of an IMP arm has the same settings."""
     item = study.arms[arm]
     return {
-        **_model_spec(study, arm, precision),
+        **_model_settings(study, arm, precision),
         "adapter": item.adapter,
         "training": item.training,
         "seed": seed,
@@ -59,14 +60,14 @@ def training_spec(study: Study, arm: str, seed: int, precision: str) -> dict[str
     }
 
 
-def mask_spec(study: Study, arm: str, seed: int, step: int, precision: str) -> dict[str, Any]:
+def mask_settings(study: Study, arm: str, seed: int, step: int, precision: str) -> dict[str, Any]:
     """How the mask of a step is chosen."""
     item = study.arms[arm]
     mask = item.mask
     gradient = {}
     if mask["rule"] in RULES_WITH_GRADIENTS:
         gradient = {
-            **_model_spec(study, arm, precision),
+            **_model_settings(study, arm, precision),
             "task": study.target_task,
             "batch_size": item.training["batch_size"],
         }
@@ -81,20 +82,33 @@ def mask_spec(study: Study, arm: str, seed: int, step: int, precision: str) -> d
     }
 
 
-def evaluation_spec(study: Study, arm: str, benchmark: Benchmark, precision: str) -> dict[str, Any]:
+def evaluation_settings(
+    study: Study, arm: str, benchmark: Benchmark, precision: str
+) -> dict[str, Any]:
     """How a checkpoint is asked."""
     entry = study.task_entries[benchmark.task]
     asked = {key: entry[key] for key in ("lm_eval", "metric", "chat") if key in entry}
     if benchmark.sampler is not None:
         asked["sampler"] = benchmark.sampler
     return {
-        **_model_spec(study, arm, precision),
+        **_model_settings(study, arm, precision),
         "benchmark": benchmark.name,
         "task": benchmark.task,
         "fewshot": benchmark.fewshot,
         "limit": benchmark.limit,
+        "method": method_of(study, arm),
         **asked,
     }
+
+
+def chat_settings(study: Study, arm: str, precision: str) -> dict[str, Any]:
+    """How the chat of figure 6 is held."""
+    return {**_model_settings(study, arm, precision), "method": method_of(study, arm)}
+
+
+def method_of(study: Study, arm: str) -> str | None:
+    """The arm's kind of adapter, which decides what code loads it."""
+    return (study.arms[arm].adapter or {}).get("type")
 
 
 def outline(study: Study) -> dict[str, Any]:
@@ -115,12 +129,17 @@ def outline(study: Study) -> dict[str, Any]:
     }
 
 
-def _plain(content: Any) -> Any:
+def digest(content: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits for the content."""
+    return hashlib.sha256(canonical(content).encode()).hexdigest()[:16]
+
+
+def plain(content: Any) -> Any:
     """Mappings and tuples of the study as JSON has them; whole floats as integers."""
     if isinstance(content, Mapping):
-        return {key: _plain(value) for key, value in content.items()}
+        return {key: plain(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
-        return [_plain(item) for item in content]
+        return [plain(item) for item in content]
     if isinstance(content, float) and content.is_integer():
         return int(content)
     return content

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from rigsa.evaluation import samples_file
-from rigsa.paths import ResultPaths
+from rigsa.paths import ResultPaths, record
 from rigsa.study import Arm, Benchmark, Study
 
 TASKS = {
@@ -123,7 +123,9 @@ def write_results(study: Study, results: Path, items: int = 500) -> ResultPaths:
             wanted = score(study, item, point.step, benchmark.task)
             rng = np.random.default_rng([point.seed, point.step, len(item.name), benchmark.fewshot])
             answers = (rng.random(items) < wanted).astype(float)
-            write_evaluation(folder.evaluation(benchmark.name), benchmark, answers)
+            file = folder.evaluation(benchmark.name)
+            write_evaluation(file, benchmark, answers)
+            write_record(file, f"{item.name}-{point.seed}-{point.step}", item.trained)
             write_samples(folder.samples(benchmark.name), answers)
     return paths
 
@@ -145,6 +147,12 @@ def write_evaluation(path: Path, benchmark: Benchmark, answers: np.ndarray) -> N
         "seconds": 4.2,
     }
     path.write_text(json.dumps(content))
+
+
+def write_record(path: Path, checkpoint: str, trained: bool) -> None:
+    """What it was asked of: an adapter, or the base model as it stands."""
+    inputs = {"base_model": checkpoint} | ({"adapter": checkpoint} if trained else {})
+    record(path).write_text(json.dumps({"spec": {"inputs": inputs}}))
 
 
 def write_samples(path: Path, answers: np.ndarray) -> None:

@@ -199,7 +199,7 @@ def test_csv_has_plain_numbers():
     columns = (Column("s", "S", ESTIMATE), Column("d", "D", SHARE), Column("f", "F", FALL))
     row = Row({"s": Estimate(0.5, 0.01), "d": 0.0346})
     text = render(Table("t", "T", columns, (row,)), ".csv")
-    assert text == "s,s_se,d,f,f_low,f_high,f_p,source\n50,1,0.0346,,,,,study\n"
+    assert text == "s,s_se,d,f,f_low,f_high,f_p,checkpoint,source\n50,1,0.0346,,,,,,study\n"
 
 
 def test_an_unknown_table_is_one_sentence(study):

@@ -16,6 +16,7 @@ SPEC = {
     "lm_eval": "textual_digits",
     "fewshot": 1,
     "limit": 10,
+    "method": None,
     "metric": None,
 }
 

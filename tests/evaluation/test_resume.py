@@ -48,7 +48,7 @@ class Asked:
         self.passes, self.refused, self.stop = [], 0, stop
         settings = {"fewshot": 1, "limit": 18, "sampler": "first_n", "batch_size": BatchSize(size)}
         if keep:
-            with kept_answers(self.kept, task, {"task": task}) as kept:
+            with kept_answers(self.kept, task, {"task": task}, []) as kept:
                 found = self._evaluate(task, settings | {"kept": kept})
         else:
             found = self._evaluate(task, settings)
@@ -93,7 +93,7 @@ def test_what_was_answered_is_not_asked_again(asked, caplog, monkeypatch, task, 
         assert len(asked.passes) == left + shared
         said = [m for m in caplog.messages if "were kept; going on." in m]
         assert len(said) == bool(kept)
-        assert not asked.kept.exists()
+        assert not asked.answers.exists()
     assert said[0].startswith(f"{task}: {4 * kept} of ")
 
 
@@ -141,6 +141,6 @@ def test_answers_to_other_requests_are_not_taken_over(asked) -> None:
     asked.stopped("tiny_gsm", 40)
     assert asked.batches
     place = {"task": "tiny_gsm"}
-    with kept_answers(asked.folder / "unfinished", "x", place) as kept:
+    with kept_answers(asked.folder / "unfinished", "x", place, []) as kept:
         assert kept.begin([("another prompt", {})], 1) == 0
         assert kept.next(100) is None

@@ -83,7 +83,7 @@ def test_no_kill_loses_an_answer(arguments, many_sums, tmp_path) -> None:
         before, kills = answers.stat().st_size, kills + 1
     assert kills
     assert _written(tmp_path / "killed") == _written(tmp_path / "undisturbed")
-    assert not list(unfinished.parent.iterdir())
+    assert not answers.exists()
 
 
 def test_another_adapter_begins_anew_and_says_so(
@@ -107,7 +107,7 @@ def test_another_adapter_begins_anew_and_says_so(
     save_file({name: -value for name, value in load_file(weights).items()}, weights)
     assert main(arguments("out", *flags)) == 0
     assert "evaluate-sums: begun with another adapter; begins anew." in caplog.messages
-    assert not (tmp_path / "evaluate-sums").exists()
+    assert not (tmp_path / "evaluate-sums" / ANSWERS).exists()
     assert main(arguments("undisturbed")) == 0
     assert _written(tmp_path / "out") == _written(tmp_path / "undisturbed")
 

@@ -55,7 +55,8 @@ def test_mask_selection(small_study, small_disk, capsys) -> None:
     output = small_disk.folder / "mask.safetensors"
     command = ["select-mask", json.dumps(spec), "--base-model", str(small_study[0])]
     _fails_then_goes_on([*command, "--output", str(output)], small_disk, capsys)
-    assert [path.name for path in small_disk.folder.iterdir()] == [output.name]
+    names = {path.name for path in small_disk.folder.iterdir()}
+    assert names == {"mask.safetensors", "mask.provenance.json"}
 
 
 def test_evaluation(tiny_folder, data_files, small_disk, capsys) -> None:
@@ -68,7 +69,7 @@ def test_evaluation(tiny_folder, data_files, small_disk, capsys) -> None:
     _fails_then_goes_on(command, small_disk, capsys)
     assert read_json(output)["n"] == 8
     names = {path.name for path in small_disk.folder.iterdir()}
-    assert names == {"sums.json", "sums.samples.parquet"}
+    assert names == {"sums.json", "sums.samples.parquet", "sums.provenance.json"}
 
 
 def test_a_folder_that_cannot_be_written_any_more(small_study, small_disk, capsys) -> None:

@@ -67,4 +67,4 @@ def test_it_goes_on_to_the_byte(tmp_path, monkeypatch) -> None:
     assert steps == 3
     whole, stopped = (tmp_path / name / "model.safetensors" for name in ("whole", "stopped"))
     assert whole.read_bytes() == stopped.read_bytes()
-    assert not unfinished.exists()
+    assert not (unfinished / "state.safetensors").exists()

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -16,7 +14,6 @@ from rigsa.masks.storage import Mask, save_mask
 from rigsa.models.loading import load_base
 from rigsa.paths import CheckpointPaths
 from rigsa.resume.interrupt import Stopped, listen
-from rigsa.resume.unfinished import unfinished
 from rigsa.training import trainer as trainer_module
 from rigsa.training.job import train
 from rigsa.training.loss import answer_loss
@@ -101,7 +98,7 @@ def test_it_goes_on_to_the_byte(kind, small_study, tmp_path, monkeypatch) -> Non
             assert not job.checkpoint.training.exists()
         job.run()
     assert job.content() == whole.content()
-    assert not job.unfinished.exists()
+    assert not (job.unfinished / "state.safetensors").exists()
 
 
 def test_at_most_the_steps_since_the_last_save_are_lost(small_study, tmp_path, monkeypatch) -> None:
@@ -200,26 +197,14 @@ def test_a_corrupt_state_is_set_aside(damage, small_study, tmp_path, monkeypatch
     assert "It was set aside as state.safetensors.corrupt." in caplog.text
 
 
-def test_what_another_process_has_just_finished_is_taken(
-    small_study, tmp_path, monkeypatch, caplog
-) -> None:
-    """A run was killed and its job was not; the next run starts the same job beside it."""
-    caplog.set_level("INFO")
-    job = Job(small_study, tmp_path, monkeypatch)
-    with ThreadPoolExecutor() as pool:
-        with unfinished(job.unfinished, {}):
-            later = pool.submit(_in_thread, job)
-            time.sleep(0.5)
-            first = Job(small_study, tmp_path, monkeypatch)
-            first.unfinished = None
-            assert first.run().passes == STEPS
-        later.result()
-    assert job.passes == 0
-    assert "arm/seed0/step0: the other process has finished it." in caplog.messages
-
-
-def _in_thread(job: Job) -> None:
-    train(job.spec, *job.study, job.mask, job.checkpoint, job.machine, job.unfinished)
+def test_what_no_run_has_seen_is_not_trained_again(small_study, tmp_path, monkeypatch) -> None:
+    """A run dies between the end of a job and its own note of it; Snakemake deletes the outputs."""
+    job = Job(small_study, tmp_path, monkeypatch).run()
+    whole = job.content()
+    for file in (*job.checkpoint.adapter_files, job.checkpoint.training):
+        file.unlink()
+    assert job.run().passes == 0
+    assert job.content() == whole
 
 
 def test_out_of_memory_keeps_what_was_reached(small_study, tmp_path, monkeypatch) -> None:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import dropwhile, islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         for part in PARTS:
             source = ROOT / part
             copier = shutil.copytree if source.is_dir() else shutil.copy
@@ -34,17 +36,45 @@ class Project:
         change(content)
         path.write_text(yaml.safe_dump(content, sort_keys=False))
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs Snakemake of this environment in the folder."""
+    def snakemake(
+        self, *arguments: str, code: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs this environment's Snakemake in the folder; with the package in `code`, if given."""
         binaries = Path(sys.executable).parent
+        environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
+        if code is not None:
+            environment["PYTHONPATH"] = str(code)
         return subprocess.run(
             [str(binaries / "snakemake"), *arguments],
             cwd=self.folder,
-            env={**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"},
+            env=environment,
             capture_output=True,
             text=True,
             check=False,
         )
+
+    def planned(self, *arguments: str, code: Path | None = None) -> dict[str, int]:
+        """Jobs by rule that a dry run lists."""
+        done = self.snakemake("--dry-run", *arguments, code=code)
+        assert done.returncode == 0, done.stderr
+        lines = iter((done.stdout + done.stderr).splitlines())
+        rows = dropwhile(lambda line: not line.startswith("Job stats"), lines)
+        rows = takewhile(str.strip, islice(rows, 3, None))
+        jobs = {rule: int(count) for rule, count in map(str.split, rows)}
+        return {rule: jobs[rule] for rule in jobs if rule not in ("total", "all")}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The quick study after a run from nothing; whoever changes it puts it back."""
+    from tests.workflow.quick import cut_down
+
+    project = Project(tmp_path_factory.mktemp("study"))
+    cut_down(project)
+    done = project.snakemake("--cores", "all", "--resources", "gpu=1")
+    assert done.returncode == 0, done.stderr[-3000:]
+    project.output = done.stdout.strip()
+    return project
 
 
 @pytest.fixture

@@ -8,17 +8,7 @@ import pytest
 
 from rigsa.masks.storage import load_mask
 from tests.workflow.conftest import Project
-from tests.workflow.quick import KEPT_ARMS, cut_down
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = Project(tmp_path_factory.mktemp("study"))
-    cut_down(project)
-    done = project.snakemake("--cores", "all", "--resources", "gpu=1")
-    assert done.returncode == 0, done.stderr[-3000:]
-    project.output = done.stdout.strip()
-    return project
+from tests.workflow.quick import KEPT_ARMS
 
 
 def test_a_run_ends_with_the_summary_and_the_place_of_the_report(finished: Project) -> None:
@@ -74,71 +64,3 @@ def test_a_second_run_has_nothing_to_do(finished: Project) -> None:
     assert done.returncode == 0
     assert "Nothing to be done" in done.stderr + done.stdout
     assert time.monotonic() - began < 30
-
-
-def _planned(project: Project) -> dict[str, int]:
-    """Jobs by rule that a dry run lists."""
-    done = project.snakemake("--dry-run")
-    assert done.returncode == 0, done.stderr
-    lines = (done.stdout + done.stderr).splitlines()
-    if not any(line.startswith("Job stats") for line in lines):
-        return {}
-    start = next(i for i, line in enumerate(lines) if line.startswith("Job stats")) + 3
-    jobs = {}
-    for line in lines[start:]:
-        if not line.strip():
-            break
-        rule, count = line.split()
-        jobs[rule] = int(count)
-    return {rule: jobs[rule] for rule in jobs if rule not in ("total", "all", "report")}
-
-
-AGGREGATES = {"collect": 1, "table": 6, "figure": 7}
-
-
-@pytest.mark.parametrize(
-    ("file", "change", "jobs"),
-    [
-        (
-            "studies/embedded.yaml",
-            lambda s: s.update(figures={"colors": {"imp": "#112233"}}),
-            {"figure": 7},
-        ),
-        (
-            "studies/embedded.yaml",
-            lambda s: s["benchmarks"]["tiny_gsm"].update(fewshot=3),
-            {"evaluate": 6, **AGGREGATES},
-        ),
-        (
-            "studies/embedded.yaml",
-            lambda s: s["arms"]["rigsa"]["mask"].update(density=0.05),
-            # The dense step and its evaluations stay; the random mask follows RIGSA's density.
-            {"select_mask": 2, "train": 2, "evaluate": 8, "sample_chat": 1, **AGGREGATES},
-        ),
-        (
-            "studies/embedded.yaml",
-            lambda s: s["arms"]["qlora_r1"].update(training={"learning_rate": 1.0e-3}),
-            {"train": 1, "evaluate": 4, **AGGREGATES},
-        ),
-        (
-            "studies/embedded.yaml",
-            lambda s: s.update(arms=dict(reversed(s["arms"].items()))),
-            {},
-        ),
-        (
-            "studies/embedded.yaml",
-            lambda s: s.update(seeds=[0, 1]),
-            {"select_mask": 2, "train": 4, "evaluate": 16, **AGGREGATES},
-        ),
-    ],
-    ids=["figure colour", "few-shot", "density", "learning rate", "order of keys", "new seed"],
-)
-def test_only_what_is_invalidated_is_planned(finished: Project, file, change, jobs) -> None:
-    path = finished.folder / file
-    before = path.read_bytes()
-    try:
-        finished.edit(file, change)
-        planned = _planned(finished)
-    finally:
-        path.write_bytes(before)
-    assert planned == jobs

@@ -1,12 +1,13 @@
 # The two moves of every method: choose a mask, train.
+MASK_INPUTS = ("previous_adapter", "previous_mask", "reference_mask", "task_data")
 
 
 rule select_mask:
     input:
-        unpack(mask_inputs),
-        base_model=base_model_files,
+        made_from("select_mask"),
     output:
-        ANY.mask,
+        mask=ANY.mask,
+        record=record(ANY.mask),
     log:
         PATHS.log("select_mask", "{arm}", "seed{seed}", "step{step}"),
     # The chain of an IMP arm is the longest path: its jobs go before evaluations.
@@ -15,32 +16,22 @@ rule select_mask:
         ENVIRONMENT
     threads: config["threads"]["train"]
     params:
-        spec=lambda wildcards: specs.canonical(
-            specs.mask_spec(
-                STUDY,
-                wildcards.arm,
-                int(wildcards.seed),
-                int(wildcards.step),
-                PRECISION,
-            )
-        ),
-        code=lambda wildcards: mask_code(wildcards.arm),
-        base_model=base_model,
-        files=mask_flags,
+        spec=spec_of("select_mask"),
+        base_model=untracked(base_model),
+        files=untracked(flags_of("select_mask", *MASK_INPUTS)),
     shell:
         "rigsa select-mask {params.spec:q} --base-model {params.base_model:q} {params.files:q} "
-        "--output {output:q} --threads {threads} 2> {log:q}"
+        "--output {output.mask:q} --threads {threads} 2> {log:q}"
 
 
 rule train:
     input:
-        unpack(train_inputs),
-        base_model=base_model_files,
-        task_data=TARGET_FILES,
+        made_from("train"),
     output:
         ANY.adapter_files,
         ANY.training_log,
         ANY.training,
+        record(ANY.training),
     log:
         PATHS.log("train", "{arm}", "seed{seed}", "step{step}"),
     wildcard_constraints:
@@ -52,23 +43,15 @@ rule train:
     resources:
         gpu=GPU,
     params:
-        spec=lambda wildcards: specs.canonical(
-            specs.training_spec(STUDY, wildcards.arm, int(wildcards.seed), PRECISION)
-        ),
-        code=lambda wildcards: adapter_code("rigsa.training.job", wildcards.arm),
-        base_model=base_model,
-        task_data=TARGET_DATA,
-        mask=lambda wildcards: [
-            part
-            for file in train_inputs(wildcards).values()
-            for part in ("--mask", str(file))
-        ],
-        folder=lambda wildcards: checkpoint_of(wildcards).folder,
-        # As text: Snakemake fills in no wildcards of a path.
-        unfinished=str(PATHS.unfinished("train", "{arm}", "seed{seed}", "step{step}")),
+        spec=spec_of("train"),
+        base_model=untracked(base_model),
+        task_data=untracked(TARGET_DATA),
+        mask=untracked(flags_of("train", "mask")),
+        folder=untracked(lambda wildcards: checkpoint_of(wildcards).folder),
+        unfinished=unfinished("train"),
+        machine=untracked(MODEL_FLAGS + TRAINING_FLAGS + CHECKPOINT_FLAGS),
     shell:
         "rigsa train {params.spec:q} --base-model {params.base_model:q} "
         "--task-data {params.task_data:q} {params.mask:q} --output {params.folder:q} "
-        "--unfinished {params.unfinished:q} {CHECKPOINT_FLAGS} "
-        f"{machine_flags('{threads}')} {training_flags()} "
+        "--unfinished {params.unfinished:q} --threads {threads} {params.machine:q} "
         "2>&1 | tee {log:q}"

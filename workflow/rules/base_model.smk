@@ -1,24 +1,26 @@
 # The base model, where it is trained here.
-if TRAINED_HERE:
-    BASE_MODEL_TASKS = STUDY.base_model_entry["tasks"]
+if GRAPH.trained_here:
+    BASE_MODEL = Job("base_model", name=STUDY.base_model)
 
     rule base_model:
         input:
-            [PATHS.task_files(task) for task in BASE_MODEL_TASKS],
+            made_from(BASE_MODEL),
         output:
-            PATHS.base_model_files(STUDY.base_model),
+            files_of(BASE_MODEL),
         log:
             PATHS.log("base_model", STUDY.base_model),
         conda:
             ENVIRONMENT
         threads: config["threads"]["base_model"]
         params:
-            spec=specs.canonical(specs.base_model_spec(STUDY)),
-            code=fingerprint("rigsa.models.job"),
-            folder=PATHS.base_model(STUDY.base_model),
-            tasks=[PATHS.task(task) for task in BASE_MODEL_TASKS],
-            unfinished=PATHS.unfinished_base_model(STUDY.base_model),
+            spec=DEFINITIONS.text(BASE_MODEL),
+            folder=untracked(PATHS.base_model(STUDY.base_model)),
+            tasks=untracked(
+                [PATHS.task(job.name) for job in GRAPH.inputs(BASE_MODEL).values()]
+            ),
+            unfinished=untracked(PATHS.unfinished_base_model(STUDY.base_model)),
+            machine=untracked(CHECKPOINT_FLAGS),
         shell:
             "rigsa base-model {params.spec:q} --task-data {params.tasks:q} "
             "--output {params.folder:q} --threads {threads} "
-            "--unfinished {params.unfinished:q} {CHECKPOINT_FLAGS} 2>&1 | tee {log:q}"
+            "--unfinished {params.unfinished:q} {params.machine:q} 2>&1 | tee {log:q}"

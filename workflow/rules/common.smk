@@ -1,34 +1,46 @@
-# Names that the rules share: file names, specs as text, machine settings as flags.
+# Names that the rules share: the study's jobs with their definitions, machine settings as flags.
 import sys
 from pathlib import Path
 from subprocess import CalledProcessError
 
 from rigsa import specs
-from rigsa.adapters.registration import METHOD_MODULES
 from rigsa.bases import model_of
+from rigsa.definitions import Definitions
 from rigsa.errors import RigsaError
-from rigsa.fingerprint import fingerprint
-from rigsa.paths import ResultPaths
+from rigsa.jobs import Job
+from rigsa.paths import ResultPaths, record
 from rigsa.run_lock import lock_run
-from rigsa.study import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS
 
 PATHS = ResultPaths(Path(config["results"]), STUDY.name)
+DEFINITIONS = Definitions(STUDY, config)
+GRAPH = DEFINITIONS.graph
 DEVICE = resolve_device(config, STUDY)
-PRECISION = resolve_precision(config, STUDY)
+PRECISION = DEFINITIONS.precision
 # A `gpu` resource is a number that Snakemake counts; jobs on the CPU need none.
 GPU = int(DEVICE == "cuda")
 ANY = PATHS.checkpoint("{arm}", "{seed}", "{step}")
 # What the rules run in: documented by this file; jobs use the environment that Snakemake runs in.
 ENVIRONMENT = "../../environment.yml"
 TARGET_DATA = PATHS.task(STUDY.target_task)
-TARGET_FILES = PATHS.task_files(STUDY.target_task)
-TRAINED_HERE = STUDY.base_model_entry["source"] == "trained"
-CHECKPOINT_FLAGS = (
-    f"--checkpoint-steps {config['checkpoint_steps']} "
-    f"--checkpoint-minutes {config['checkpoint_minutes']}"
-)
 FETCHES = {f"fetch_{source.name}": source for source in SOURCES}
 TRAINED_ARMS = [arm.name for arm in STUDY.arms.values() if arm.trained]
+# How this machine is used.
+DEVICE_FLAGS = ["--device", DEVICE]
+MODEL_FLAGS = [
+    *DEVICE_FLAGS,
+    *("--attention", config["attention"]),
+    *("--eval-batch-size", config["eval_batch_size"]),
+]
+TRAINING_FLAGS = [
+    *("--micro-batch-size", config["micro_batch_size"]),
+    *("--activation-checkpointing", config["activation_checkpointing"]),
+    *("--dataloader-workers", config["dataloader_workers"]),
+    *["--compile"] * config["compile"],
+]
+CHECKPOINT_FLAGS = [
+    *("--checkpoint-steps", config["checkpoint_steps"]),
+    *("--checkpoint-minutes", config["checkpoint_minutes"]),
+]
 
 
 wildcard_constraints:
@@ -64,7 +76,7 @@ def fetch_first(jobs):
         return
     for name in FETCHES:
         if name in names:
-            spec = specs.canonical(FETCHES[name].spec)
+            spec = DEFINITIONS.text(Job("fetch", name=FETCHES[name].name))
             folder = PATHS.source(FETCHES[name].kind, FETCHES[name].name).parent
             try:
                 shell("rigsa fetch {spec:q} --output {folder:q}")
@@ -78,96 +90,89 @@ def checkpoint_of(wildcards):
     return PATHS.checkpoint(wildcards.arm, wildcards.seed, wildcards.step)
 
 
+def job_of(kind, wildcards):
+    """A rule's job for these wildcards; a rule of one job may be given as that job."""
+    if isinstance(kind, Job):
+        return kind
+    place = [wildcards.get("arm", ""), *(wildcards.get(k, 0) for k in ("seed", "step"))]
+    names = (wildcards.get(key) for key in ("task", "benchmark", "table", "figure"))
+    name = next((name for name in names if name), "")
+    return Job(kind, place[0], int(place[1]), int(place[2]), name)
+
+
+def spec_of(kind):
+    """What a job of this rule is made from, for its `params` and its command."""
+    return lambda wildcards: DEFINITIONS.text(job_of(kind, wildcards))
+
+
+def untracked(value):
+    """A parameter that decides no result, such as a place: another value reruns nothing.
+
+    Snakemake compares no parameter whose function looks at the input.
+    """
+    return lambda wildcards, input: value(wildcards) if callable(value) else value
+
+
+def unfinished(kind):
+    """Where a job of this rule keeps what it has done so far."""
+
+    def folder(wildcards):
+        place = (wildcards.arm, f"seed{wildcards.seed}", f"step{wildcards.step}")
+        benchmark = [wildcards.benchmark] if "benchmark" in wildcards.keys() else []
+        return PATHS.unfinished(kind, *place, *benchmark)
+
+    return untracked(folder)
+
+
+def files_of(job):
+    """What the job makes, and the record of how it was made."""
+    return [*GRAPH.outputs(job, PATHS), GRAPH.record(job, PATHS)]
+
+
+def made_from(kind):
+    """The input files of a rule's jobs."""
+
+    def files(wildcards):
+        made = job_of(kind, wildcards)
+        given = [
+            str(file) for job in GRAPH.inputs(made).values() for file in files_of(job)
+        ]
+        return ancient_where_fresh(given, [made])
+
+    return files
+
+
+def ancient_where_fresh(files, jobs):
+    """Inputs of what is as the study says are no reason to make it again by being newer.
+
+    Other inputs are not `ancient`: what follows an ancient file is not looked at any more.
+    """
+    fresh = all(FOUND.state(job) is State.FRESH for job in jobs)
+    return ancient(files) if fresh else files
+
+
 def base_model(wildcards):
     """Folder of the base model that the arm starts from."""
     return PATHS.base_model(model_of(STUDY, wildcards.arm))
 
 
-def base_model_files(wildcards):
-    return PATHS.base_model_files(model_of(STUDY, wildcards.arm), TRAINED_HERE)
+def flags_of(kind, *names):
+    """Those inputs of a job that it has as flags; adapters and data are named by their folders."""
 
+    def flags(wildcards):
+        jobs = GRAPH.inputs(job_of(kind, wildcards))
+        given = [(name, place_of(jobs[name])) for name in names if name in jobs]
+        return [
+            part
+            for name, place in given
+            for part in (f"--{name.replace('_', '-')}", str(place))
+        ]
 
-def source_files(source):
-    """What fetching it makes, as far as it is known beforehand."""
-    if source.kind == "model":
-        return PATHS.base_model_files(source.name, trained=False)
-    return [PATHS.source(source.kind, source.name)]
-
-
-def task_inputs(wildcards):
-    """What a task's data are made from: what was fetched, or the whole of a subset."""
-    entry = STUDY.task_entries[wildcards.task]
-    if "subset_of" in entry:
-        return PATHS.task_files(entry["subset_of"])
-    return [PATHS.source("dataset", wildcards.task)] if "hub" in entry else []
-
-
-def machine_flags(threads):
-    return (
-        f"--device {DEVICE} --threads {threads} --attention {config['attention']} "
-        f"--eval-batch-size {config['eval_batch_size']}"
-    )
-
-
-def training_flags():
-    return (
-        f"--micro-batch-size {config['micro_batch_size']} "
-        f"--activation-checkpointing {config['activation_checkpointing']} "
-        f"--dataloader-workers {config['dataloader_workers']}"
-        + " --compile" * config["compile"]
-    )
-
-
-def adapter_code(step, arm):
-    """Fingerprint of a step that runs with the arm's adapter."""
-    kind = (STUDY.arms[arm].adapter or {}).get("type")
-    return fingerprint(
-        step, *([METHOD_MODULES[kind]] if kind in METHOD_MODULES else [])
-    )
-
-
-def mask_code(arm):
-    """Fingerprint of choosing the arm's masks."""
-    modules = ["rigsa.masks.job", "rigsa.models.shapes"]
-    if STUDY.arms[arm].mask["rule"] in RULES_WITH_GRADIENTS:
-        return adapter_code("rigsa.training.gradients", arm) + fingerprint(*modules)
-    return fingerprint(*modules)
-
-
-def mask_inputs(wildcards):
-    """Files that the arm's rule looks at, by the flag of `rigsa select-mask` that takes them."""
-    arm, step = STUDY.arms[wildcards.arm], int(wildcards.step)
-    criterion, files = arm.mask["rule"], {}
-    if step > 0:
-        before = PATHS.checkpoint(arm.name, wildcards.seed, step - 1)
-        if criterion in RULES_AFTER_TRAINING:
-            files["previous_adapter"] = before.adapter_files
-        if arm.masked(step - 1):
-            files["previous_mask"] = before.mask
-    if "density_of" in arm.mask:
-        last = STUDY.last_checkpoint(arm.mask["density_of"], wildcards.seed)
-        files["reference_mask"] = PATHS.checkpoint(last.arm, last.seed, last.step).mask
-    if criterion in RULES_WITH_GRADIENTS:
-        files["task_data"] = TARGET_FILES
-    return files
-
-
-def mask_flags(wildcards):
-    """The same as flags; a folder is named by its folder, not by its files."""
-    flags = []
-    for name, files in mask_inputs(wildcards).items():
-        place = files[0].parent if isinstance(files, list) else files
-        flags += [f"--{name.replace('_', '-')}", str(place)]
     return flags
 
 
-def train_inputs(wildcards):
-    masked = STUDY.arms[wildcards.arm].masked(int(wildcards.step))
-    return {"mask": checkpoint_of(wildcards).mask} if masked else {}
-
-
-def evaluation_inputs(wildcards):
-    files = {"task_data": PATHS.task_files(STUDY.benchmarks[wildcards.benchmark].task)}
-    if STUDY.arms[wildcards.arm].trained:
-        files["adapter"] = checkpoint_of(wildcards).adapter_files
-    return files
+def place_of(job):
+    point = PATHS.checkpoint(job.arm, job.seed, job.step)
+    # What a task is fetched into is its folder as well.
+    places = {"train": point.adapter, "select_mask": point.mask}
+    return places.get(job.rule, PATHS.task(job.name))

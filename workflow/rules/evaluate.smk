@@ -3,11 +3,11 @@
 
 rule evaluate:
     input:
-        unpack(evaluation_inputs),
-        base_model=base_model_files,
+        made_from("evaluate"),
     output:
         scores=ANY.evaluation("{benchmark}"),
         samples=ANY.samples("{benchmark}"),
+        record=record(ANY.evaluation("{benchmark}")),
     log:
         PATHS.log("evaluate", "{arm}", "seed{seed}", "step{step}", "{benchmark}"),
     conda:
@@ -16,30 +16,13 @@ rule evaluate:
     resources:
         gpu=GPU,
     params:
-        spec=lambda wildcards: specs.canonical(
-            specs.evaluation_spec(
-                STUDY, wildcards.arm, STUDY.benchmarks[wildcards.benchmark], PRECISION
-            )
-        ),
-        code=lambda wildcards: adapter_code("rigsa.evaluation.job", wildcards.arm),
-        base_model=base_model,
-        task_data=lambda wildcards: PATHS.task(
-            STUDY.benchmarks[wildcards.benchmark].task
-        ),
-        adapter=lambda wildcards: (
-            ["--adapter", str(checkpoint_of(wildcards).adapter)]
-            if STUDY.arms[wildcards.arm].trained
-            else []
-        ),
-        cache=PATHS.cache,
-        # A text, because Snakemake fills in no wildcards of a Path among params.
-        unfinished=str(
-            PATHS.unfinished(
-                "evaluate", "{arm}", "seed{seed}", "step{step}", "{benchmark}"
-            )
-        ),
+        spec=spec_of("evaluate"),
+        base_model=untracked(base_model),
+        files=untracked(flags_of("evaluate", "task_data", "adapter")),
+        cache=untracked(PATHS.cache),
+        unfinished=unfinished("evaluate"),
+        machine=untracked(MODEL_FLAGS),
     shell:
-        "rigsa evaluate {params.spec:q} --base-model {params.base_model:q} "
-        "--task-data {params.task_data:q} {params.adapter:q} --output {output.scores:q} "
-        "--cache {params.cache:q} --unfinished {params.unfinished:q} "
-        f"{machine_flags('{threads}')} 2> {{log:q}}"
+        "rigsa evaluate {params.spec:q} --base-model {params.base_model:q} {params.files:q} "
+        "--output {output.scores:q} --cache {params.cache:q} --unfinished {params.unfinished:q} "
+        "--threads {threads} {params.machine:q} 2> {log:q}"

@@ -5,7 +5,7 @@ for SOURCE in SOURCES:
         name:
             f"fetch_{SOURCE.name}"
         output:
-            source_files(SOURCE),
+            files_of(Job("fetch", name=SOURCE.name)),
         log:
             PATHS.log("fetch", SOURCE.name),
         # It is needed on the machine that has a network, which a cluster's nodes often have not.
@@ -13,8 +13,8 @@ for SOURCE in SOURCES:
         conda:
             ENVIRONMENT
         params:
-            spec=specs.canonical(SOURCE.spec),
-            folder=PATHS.source(SOURCE.kind, SOURCE.name).parent,
+            spec=DEFINITIONS.text(Job("fetch", name=SOURCE.name)),
+            folder=untracked(PATHS.source(SOURCE.kind, SOURCE.name).parent),
         message:
             SOURCE.note
         shell:

@@ -3,56 +3,32 @@ import json
 
 from rigsa.analysis import figures, tables
 
-EVALUATIONS = [
-    (PATHS.checkpoint(point.arm, point.seed, point.step), benchmark.name)
-    for point in STUDY.checkpoints()
-    for benchmark in STUDY.benchmarks_of(point.arm)
-]
-SAMPLES = [place.samples(benchmark) for place, benchmark in EVALUATIONS]
-TRAININGS = [
-    file
-    for point in STUDY.checkpoints()
-    if STUDY.arms[point.arm].trained
-    for file in (
-        PATHS.checkpoint(point.arm, point.seed, point.step).training,
-        PATHS.checkpoint(point.arm, point.seed, point.step).training_log,
-    )
-]
-# The checkpoint that figure 6 talks to: the last step of the arm with most of them.
-CHAT_ARM = min(TRAINED_ARMS, key=lambda arm: (-STUDY.arms[arm].iterations, arm))
-CHAT_POINT = STUDY.last_checkpoint(CHAT_ARM, STUDY.seeds[0])
-CHAT_CHECKPOINT = PATHS.checkpoint(CHAT_POINT.arm, CHAT_POINT.seed, CHAT_POINT.step)
-CHAT_BASE_FILES = PATHS.base_model_files(model_of(STUDY, CHAT_ARM), TRAINED_HERE)
-PROMPT_BASE_FILES = PATHS.base_model_files(STUDY.base_model, TRAINED_HERE)
-OUTLINE = specs.canonical(specs.outline(STUDY))
-LOOK = specs.canonical(STUDY.figures)
+CHAT_PLACE = GRAPH.chat_place
 STUDY_FLAGS = ["--study", STUDY.name, "--results", str(PATHS.results)]
 
 
 rule collect:
     input:
-        [place.evaluation(benchmark) for place, benchmark in EVALUATIONS],
-        SAMPLES,
-        TRAININGS,
+        made_from("collect"),
     output:
-        PATHS.scores,
+        files_of(Job("collect")),
     log:
         PATHS.log("collect"),
     conda:
         ENVIRONMENT
     params:
-        outline=OUTLINE,
-        code=fingerprint("rigsa.analysis.collect"),
-        study=STUDY_FLAGS,
+        spec=spec_of("collect"),
+        study=untracked(STUDY_FLAGS),
     shell:
-        "rigsa collect {params.study:q} 2> {log:q}"
+        "rigsa collect {params.spec:q} {params.study:q} 2> {log:q}"
 
 
 rule table:
     input:
-        scores=PATHS.scores,
-        samples=SAMPLES,
+        # Beside the scores it reads answers, which are there when the scores are.
+        made_from("table"),
     output:
+        record(PATHS.table("{table}")[0]),
         [path for path in PATHS.table("{table}") if path.suffix != ".html"],
         report(
             [path for path in PATHS.table("{table}") if path.suffix == ".html"],
@@ -67,24 +43,18 @@ rule table:
     conda:
         ENVIRONMENT
     params:
-        outline=OUTLINE,
-        code=lambda wildcards: fingerprint(
-            "rigsa.analysis.tables", tables.MODULES[wildcards.table]
-        ),
-        study=STUDY_FLAGS,
+        spec=spec_of("table"),
+        study=untracked(STUDY_FLAGS),
     shell:
-        "rigsa table {wildcards.table} {params.study:q} 2> {log:q}"
+        "rigsa table {wildcards.table} {params.spec:q} {params.study:q} 2> {log:q}"
 
 
 rule sample_chat:
     input:
-        CHAT_CHECKPOINT.adapter_files,
-        CHAT_CHECKPOINT.training,
-        CHAT_BASE_FILES,
-        TARGET_FILES,
-        [PATHS.task_files(task) for task in STUDY.source_tasks],
+        made_from("sample_chat"),
     output:
-        PATHS.chat,
+        chat=PATHS.chat,
+        record=record(PATHS.chat),
     log:
         PATHS.log("sample_chat"),
     conda:
@@ -93,27 +63,23 @@ rule sample_chat:
     resources:
         gpu=GPU,
     params:
-        code=adapter_code("rigsa.evaluation.sample", CHAT_ARM),
-        base_model=PATHS.base_model(model_of(STUDY, CHAT_ARM)),
-        arm_folder=CHAT_CHECKPOINT.folder,
-        target=TARGET_DATA,
-        sources=[PATHS.task(task) for task in STUDY.source_tasks],
+        spec=spec_of("sample_chat"),
+        base_model=untracked(PATHS.base_model(model_of(STUDY, CHAT_PLACE[0]))),
+        checkpoint=untracked(PATHS.checkpoint(*CHAT_PLACE).folder),
+        target=untracked(TARGET_DATA),
+        sources=untracked([PATHS.task(task) for task in STUDY.source_tasks]),
+        machine=untracked(DEVICE_FLAGS),
     shell:
-        "rigsa sample-chat --checkpoint {params.arm_folder:q} --base-model {params.base_model:q} "
-        "--task-data {params.target:q} --source-data {params.sources:q} --output {output:q} "
-        f"--device {DEVICE} 2> {{log:q}}"
+        "rigsa sample-chat {params.spec:q} --checkpoint {params.checkpoint:q} "
+        "--base-model {params.base_model:q} --task-data {params.target:q} "
+        "--source-data {params.sources:q} --output {output.chat:q} {params.machine:q} 2> {log:q}"
 
 
 rule figure:
     input:
-        scores=PATHS.scores,
-        target=TARGET_FILES,
-        chat=lambda wildcards: [PATHS.chat] if wildcards.figure == "figure6" else [],
-        base_model=lambda wildcards: (
-            PROMPT_BASE_FILES if wildcards.figure == "figure5" else []
-        ),
-        samples=lambda wildcards: SAMPLES if wildcards.figure == "figure7" else [],
+        made_from("figure"),
     output:
+        record(PATHS.figure("{figure}")[0]),
         [path for path in PATHS.figure("{figure}") if path.suffix != ".png"],
         report(
             [path for path in PATHS.figure("{figure}") if path.suffix == ".png"],
@@ -128,33 +94,34 @@ rule figure:
     conda:
         ENVIRONMENT
     params:
-        outline=OUTLINE,
-        look=LOOK,
-        code=lambda wildcards: fingerprint(
-            "rigsa.analysis.figures", figures.MODULES[wildcards.figure]
-        ),
-        study=STUDY_FLAGS,
+        spec=spec_of("figure"),
+        study=untracked(STUDY_FLAGS),
     shell:
-        "rigsa figure {wildcards.figure} {params.study:q} 2> {log:q}"
+        "rigsa figure {wildcards.figure} {params.spec:q} {params.study:q} 2> {log:q}"
 
 
 SOURCES_FILE = [PATHS.sources] if SOURCES else []
-TABLE_FILES = [path for name in tables.MODULES for path in PATHS.table(name)]
-FIGURE_FILES = [path for name in figures.MODULES for path in PATHS.figure(name)]
+SHOWN = [job for job in GRAPH if job.rule in ("table", "figure")]
+SHOWN_FILES = [str(file) for job in SHOWN for file in GRAPH.outputs(job, PATHS)]
+CAPTIONS = sorted(Path(workflow.basedir, "workflow/report").glob("*.rst"))
+# How this run was configured, for the run in the run. Snakemake takes no numbers within mappings.
+CONFIG_FLAGS = [
+    f"{key}={json.dumps(value) if isinstance(value, dict) else value}"
+    for key, value in config.items()
+    if key != "threads" and value != {}
+]
 
 
 rule tables_and_figures:
     input:
-        TABLE_FILES,
-        FIGURE_FILES,
+        SHOWN_FILES,
         SOURCES_FILE,
     localrule: True
 
 
 rule report:
     input:
-        TABLE_FILES,
-        FIGURE_FILES,
+        lambda wildcards: ancient_where_fresh(SHOWN_FILES, SHOWN),
         SOURCES_FILE,
     output:
         PATHS.report,
@@ -164,16 +131,9 @@ rule report:
     conda:
         ENVIRONMENT
     params:
-        config=[
-            f"{key}={value}"
-            for key, value in config.items()
-            if not isinstance(value, dict)
-        ]
-        + [
-            f"{key}={json.dumps(config[key])}"
-            for key in ("data_dir", "model_dir")
-            if config.get(key)
-        ],
+        shown=specs.digest({str(job): DEFINITIONS.definition(job) for job in SHOWN}),
+        captions=specs.digest({file.name: file.read_text() for file in CAPTIONS}),
+        config=untracked(CONFIG_FLAGS),
     shell:
         # Snakemake's own reporter reads what this run has finished; it takes no lock.
         "snakemake tables_and_figures --nolock --report {output:q} "

@@ -10,6 +10,7 @@ from rigsa.analysis.statistics import standard_error
 from rigsa.errors import FileError
 from rigsa.files import read_json, write_text
 from rigsa.paths import ResultPaths
+from rigsa.records import read_record
 from rigsa.study import Benchmark, Checkpoint, Study
 
 if TYPE_CHECKING:
@@ -91,12 +92,19 @@ def _evaluation(
     if not isinstance(metrics, Mapping):
         raise _unfit(path, "metrics", "is no mapping of names to numbers")
     return {
+        "checkpoint": _checkpoint(path),
         "metric": str(content.get("metric", "")),
         "score": score,
         "stderr": standard_error(score, int(items)) if error is None else error,
         "n": int(items),
         "evaluation_seconds": _number(path, content, "seconds"),
     } | {f"metric_{name}": _number(path, metrics, name) for name in metrics}
+
+
+def _checkpoint(path: Path) -> str:
+    """What was asked: the definition of its training, or of the base model as it stands."""
+    inputs = read_record(path)["spec"]["inputs"]
+    return inputs.get("adapter", inputs["base_model"])
 
 
 def _training(study: Study, paths: ResultPaths, checkpoint: Checkpoint) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rigsa.study import Arm, Benchmark, Study
 if TYPE_CHECKING:
     import pandas
 
-TEXT = ("arm", "title", "base", "benchmark", "task", "role", "metric")
+TEXT = ("arm", "title", "base", "benchmark", "task", "role", "checkpoint", "metric")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Scores:
         """A number of the checkpoint itself, such as its density: of one seed, or the mean."""
         rows = self.rows[arm.name, step]
         return _mean(rows if seed is None else rows[rows["seed"] == seed], column)
+
+    def checkpoints(self, arm: Arm, step: int, seed: int | None = None) -> tuple[str, ...]:
+        """The definitions of the arm's checkpoints: of one seed, or of all in their order."""
+        rows = self.rows[arm.name, step]
+        return tuple(rows[rows["seed"].eq(seed) | (seed is None)]["checkpoint"].unique())
 
     def _rows(self, arm: Arm, step: int, benchmark: Benchmark) -> "pandas.DataFrame":
         rows = self.rows[arm.name, step]

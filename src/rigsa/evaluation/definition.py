@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rigsa.adapters.registration import METHOD_MODULES
-from rigsa.fingerprint import fingerprint
 from rigsa.hashing import file_hash
 from rigsa.machine import Machine
 from rigsa.models.identity import identity
 from rigsa.paths import ADAPTER_FILES
+from rigsa.resume.unfinished import definition_of
 from rigsa.tasks.stock import SPLITS
-from rigsa.versions import versions
 
 
 def definition(
@@ -26,14 +24,12 @@ def definition(
     The number of threads is left out: it changes with what else runs on the machine.
     """
     splits = [task_data / f"{split}.jsonl" for split in SPLITS]
-    return {
-        "settings": spec,
-        "model": identity(base_model),
-        "adapter": adapter and {name: file_hash(adapter / name) for name in ADAPTER_FILES},
-        "data": {path.name: file_hash(path) for path in splits if path.is_file()},
-        "device": machine.device,
-        "attention": machine.attention,
-        "batch size": "auto" if machine.find_eval_batch_size else machine.eval_batch_size,
-        "code": fingerprint("rigsa.evaluation.job", *METHOD_MODULES.values()),
-        "environment": versions(),
-    }
+    return definition_of(
+        spec,
+        model=identity(base_model),
+        adapter=adapter and {name: file_hash(adapter / name) for name in ADAPTER_FILES},
+        data={path.name: file_hash(path) for path in splits if path.is_file()},
+        device=machine.device,
+        attention=machine.attention,
+        batch_size="auto" if machine.find_eval_batch_size else machine.eval_batch_size,
+    )

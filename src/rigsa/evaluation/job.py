@@ -1,10 +1,9 @@
 """The evaluation job: one checkpoint asked one benchmark."""
 
-import json
 import logging
 import re
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from rigsa.evaluation.evaluate import evaluate
 from rigsa.evaluation.harness import go_offline
 from rigsa.evaluation.kept_answers import kept_answers
 from rigsa.evaluation.results import write_evaluation
-from rigsa.files import read_json
 from rigsa.machine import Machine
 from rigsa.models.loading import load_checkpoint, load_tokenizer
 from rigsa.tasks.stock import SPLITS
@@ -41,15 +39,16 @@ def evaluate_checkpoint(
     """
     torch.set_num_threads(machine.threads)
     go_offline()
-    benchmark, keeping = spec["benchmark"], nullcontext()
-    if unfinished is not None:
-        made_from = definition(spec, base_model, task_data, adapter, machine)
-        keeping = kept_answers(unfinished, benchmark, made_from)
+    benchmark = spec["benchmark"]
     samples = output.with_name(f"{benchmark}.samples.parquet")
-    with keeping as kept:
-        if kept and kept.waited and _is_made(output, samples, spec):
-            logger.info("%s: the other process has finished it.", benchmark)
-            return
+    with ExitStack() as stack:
+        kept = None
+        if unfinished is not None:
+            made_from = definition(spec, base_model, task_data, adapter, machine)
+            outputs = [output, samples]
+            kept = stack.enter_context(kept_answers(unfinished, benchmark, made_from, outputs))
+            if kept is None:
+                return
         circumstances = _circumstances(spec, base_model, machine)
         memory = cache and cache / "eval_batch_size" / f"{_slug(circumstances)}.json"
         batches = BatchSize(machine.eval_batch_size)
@@ -82,11 +81,6 @@ def evaluate_checkpoint(
             result.n,
             result.seconds,
         )
-
-
-def _is_made(output: Path, samples: Path, spec: Mapping[str, Any]) -> bool:
-    made = output.is_file() and samples.is_file()
-    return made and read_json(output)["spec"] == json.loads(json.dumps(spec))
 
 
 def _circumstances(

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +31,8 @@ class KeptAnswers:
     with the batch size of its time, and the others are cut as if nothing had happened.
     """
 
-    def __init__(self, lines: CheckedLines, name: str, waited: bool = False) -> None:
+    def __init__(self, lines: CheckedLines, name: str) -> None:
         self.name = name
-        self.waited = waited  # for another process of the same evaluation
         self.seconds = 0.0  # that the batches taken over took
         self._lines = lines
         self._first_sizes = [line["first_size"] for line in lines.found if "first_size" in line]
@@ -85,10 +84,16 @@ class KeptAnswers:
 
 
 @contextmanager
-def kept_answers(folder: Path, name: str, definition: Mapping[str, Any]) -> Iterator[KeptAnswers]:
-    """Answers of the evaluation `definition`, kept in `folder` until the block has succeeded."""
-    with (
-        unfinished(folder, definition) as (place, waited),
-        CheckedLines(place / ANSWERS) as lines,
-    ):
-        yield KeptAnswers(lines, name, waited)
+def kept_answers(
+    folder: Path, name: str, definition: Mapping[str, Any], outputs: Sequence[Path]
+) -> Iterator[KeptAnswers | None]:
+    """Answers of the evaluation `definition`, kept in `folder` until the block has succeeded.
+
+    None where it has succeeded before, and its outputs are there again.
+    """
+    with unfinished(folder, definition, outputs) as (place, done):
+        if done:
+            yield None
+            return
+        with CheckedLines(place / ANSWERS) as lines:
+            yield KeptAnswers(lines, name)

@@ -28,10 +28,7 @@ class Criterion:
     needs_gradient: bool = False
 
 
-def _different_sign(initial: Tensor, final: Tensor) -> Tensor:
-    return ~same_sign(initial, final)
-
-
+# Each entry has its own fingerprint: what one rule does is said in its entry and nowhere else here.
 CRITERIA = {
     "large_final": Criterion(lambda i, f, g: f.abs(), needs_initial=False),
     "small_final": Criterion(lambda i, f, g: -f.abs(), needs_initial=False),
@@ -40,7 +37,7 @@ CRITERIA = {
     "magnitude_increase": Criterion(lambda i, f, g: f.abs() - i.abs()),
     "movement": Criterion(lambda i, f, g: (f - i).abs()),
     "large_final_same_sign": Criterion(lambda i, f, g: f.abs(), same_sign),
-    "large_final_diff_sign": Criterion(lambda i, f, g: f.abs(), _different_sign),
+    "large_final_diff_sign": Criterion(lambda i, f, g: f.abs(), lambda i, f: ~same_sign(i, f)),
     "snip": Criterion(lambda i, f, g: (g * i).abs(), needs_gradient=True),
     "grad": Criterion(lambda i, f, g: g.abs(), needs_initial=False, needs_gradient=True),
 }

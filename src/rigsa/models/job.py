@@ -8,14 +8,12 @@ from typing import Any
 import torch
 
 from rigsa.files import read_jsonl
-from rigsa.fingerprint import fingerprint
 from rigsa.hashing import file_hash
 from rigsa.machine import Machine
 from rigsa.models.embedded import train_base_model
 from rigsa.resume.keeper import Often
-from rigsa.resume.unfinished import unfinished
+from rigsa.resume.unfinished import definition_of, unfinished
 from rigsa.tasks.generated import generator
-from rigsa.versions import versions
 
 
 def make_base_model(
@@ -39,11 +37,10 @@ def make_base_model(
     with ExitStack() as stack:
         folder = None
         if unfinished_folder is not None:
-            definition = {
-                "settings": dict(spec),
-                "code": fingerprint(__name__),
-                "libraries": versions(),
-                "data": [file_hash(folder / "train.jsonl") for folder in task_data],
-            }
-            folder = stack.enter_context(unfinished(unfinished_folder, definition)).folder
+            definition = definition_of(
+                spec, data=[file_hash(folder / "train.jsonl") for folder in task_data]
+            )
+            folder, done = stack.enter_context(unfinished(unfinished_folder, definition, [output]))
+            if done:
+                return
         train_base_model(spec, conversations, output, folder=folder, often=often)

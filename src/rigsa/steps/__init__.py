@@ -1,5 +1,13 @@
 """The steps of the command line, in the order of a study."""
 
-from rigsa.steps import adapters, analysis, data, evaluate, plan, study
+from rigsa.steps import adapters, analysis, data, evaluate, plan, study, why
 
-STEPS = (*data.STEPS, *adapters.STEPS, *evaluate.STEPS, *analysis.STEPS, *study.STEPS, *plan.STEPS)
+STEPS = (
+    *data.STEPS,
+    *adapters.STEPS,
+    *evaluate.STEPS,
+    *analysis.STEPS,
+    *study.STEPS,
+    *why.STEPS,
+    *plan.STEPS,
+)

@@ -22,8 +22,10 @@ from rigsa.steps.step import (
 def _select_mask(options: Namespace) -> None:
     import torch
 
+    from rigsa import inputs
     from rigsa.masks.job import select_mask
     from rigsa.models.shapes import adapted_shapes
+    from rigsa.provenance import recorded
 
     spec = read_spec(options.spec)
 
@@ -37,31 +39,52 @@ def _select_mask(options: Namespace) -> None:
     # Threads share the matrices, not each operation: blocks of a matrix are too small for that.
     together = spec["scope"] == "global"
     torch.set_num_threads(options.threads if together else 1)
-    select_mask(
-        spec,
-        adapted_shapes(options.base_model),
-        options.output,
-        previous_adapter=options.previous_adapter,
-        previous_mask=options.previous_mask,
-        reference_mask=options.reference_mask,
-        gradients=gradients if options.task_data else None,
-        threads=1 if together else options.threads,
-    )
+    given = {
+        "base_model": inputs.model(options.base_model),
+        "previous_adapter": options.previous_adapter and inputs.adapter(options.previous_adapter),
+        "previous_mask": options.previous_mask and inputs.single(options.previous_mask),
+        "reference_mask": options.reference_mask and inputs.single(options.reference_mask),
+        "task_data": options.task_data and inputs.data(options.task_data),
+    }
+    given = {name: item for name, item in given.items() if item}
+    with recorded("select_mask", spec, [options.output], given, threads=options.threads):
+        select_mask(
+            spec,
+            adapted_shapes(options.base_model),
+            options.output,
+            previous_adapter=options.previous_adapter,
+            previous_mask=options.previous_mask,
+            reference_mask=options.reference_mask,
+            gradients=gradients if options.task_data else None,
+            threads=1 if together else options.threads,
+        )
 
 
 def _train(options: Namespace) -> None:
+    from rigsa import inputs
     from rigsa.paths import CheckpointPaths
+    from rigsa.provenance import recorded
     from rigsa.training.job import train
 
-    train(
-        read_spec(options.spec),
-        options.base_model,
-        options.task_data,
-        options.mask,
-        CheckpointPaths(options.output),
-        machine_of(options),
-        options.unfinished,
-    )
+    spec, machine = read_spec(options.spec), machine_of(options)
+    checkpoint = CheckpointPaths(options.output)
+    given = {
+        "base_model": inputs.model(options.base_model),
+        "task_data": inputs.data(options.task_data),
+    }
+    if options.mask is not None:
+        given["mask"] = inputs.single(options.mask)
+    made = [checkpoint.training, *checkpoint.adapter_files]
+    with recorded("train", spec, made, given, device=machine.device, threads=machine.threads):
+        train(
+            spec,
+            options.base_model,
+            options.task_data,
+            options.mask,
+            checkpoint,
+            machine,
+            options.unfinished,
+        )
 
 
 STEPS = (

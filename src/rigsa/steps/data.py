@@ -16,27 +16,38 @@ from rigsa.steps.step import (
 
 
 def _task_data(options: Namespace) -> None:
+    from rigsa import inputs
+    from rigsa.provenance import recorded
     from rigsa.tasks.job import make_task_data
 
-    make_task_data(read_spec(options.spec), options.output, options.given)
+    spec, given = read_spec(options.spec), {}
+    if options.given is not None:
+        kind = inputs.data if "subset_of" in spec else inputs.fetched
+        given = {"given": kind(options.given)}
+    made = inputs.data(options.output)
+    with recorded("task_data", spec, [made.main, *made.files], given):
+        make_task_data(spec, options.output, options.given)
 
 
 def _base_model(options: Namespace) -> None:
+    from rigsa import inputs
     from rigsa.models.job import make_base_model
+    from rigsa.provenance import recorded
 
-    make_base_model(
-        read_spec(options.spec),
-        options.task_data,
-        options.output,
-        machine_of(options),
-        options.unfinished,
-    )
+    spec, machine = read_spec(options.spec), machine_of(options)
+    given = dict(zip(spec["tasks"], map(inputs.data, options.task_data), strict=True))
+    made = [options.output / name for name in ("training.json", "model.safetensors")]
+    with recorded("base_model", spec, made, given, threads=machine.threads):
+        make_base_model(spec, options.task_data, options.output, machine, options.unfinished)
 
 
 def _fetch(options: Namespace) -> None:
     from rigsa.fetch import fetch
+    from rigsa.provenance import recorded
 
-    fetch(read_spec(options.spec), options.output)
+    spec = read_spec(options.spec)
+    with recorded("fetch", spec, [options.output / "source.json"], {}):
+        fetch(spec, options.output)
 
 
 def _sources(options: Namespace) -> None:

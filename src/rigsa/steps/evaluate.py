@@ -21,48 +21,66 @@ from rigsa.steps.step import (
 
 
 def _evaluate(options: Namespace) -> None:
+    from rigsa import inputs
     from rigsa.evaluation.job import evaluate_checkpoint
+    from rigsa.provenance import recorded
 
-    evaluate_checkpoint(
-        read_spec(options.spec),
-        options.base_model,
-        options.task_data,
-        options.adapter,
-        options.output,
-        machine_of(options),
-        options.cache,
-        options.unfinished,
-    )
+    spec, machine = read_spec(options.spec), machine_of(options)
+    given = {
+        "base_model": inputs.model(options.base_model),
+        "task_data": inputs.data(options.task_data),
+    }
+    if options.adapter is not None:
+        given["adapter"] = inputs.adapter(options.adapter)
+    made = [options.output, options.output.with_suffix(".samples.parquet")]
+    with recorded("evaluate", spec, made, given, device=machine.device, threads=machine.threads):
+        evaluate_checkpoint(
+            spec,
+            options.base_model,
+            options.task_data,
+            options.adapter,
+            options.output,
+            machine,
+            options.cache,
+            options.unfinished,
+        )
 
 
 def _chat(options: Namespace) -> None:
     from rigsa.evaluation.sample import chat_with, trained_on
 
     base_model = options.base_model or trained_on(options.checkpoint)
-    chat_with(options.checkpoint, base_model, options.task_data, _talk_machine(options))
+    machine = Machine(device=options.device, precision=options.precision)
+    chat_with(options.checkpoint, base_model, options.task_data, machine)
 
 
 def _sample_chat(options: Namespace) -> None:
+    from rigsa import inputs
     from rigsa.evaluation.sample import write_sample_chat
+    from rigsa.paths import CheckpointPaths
+    from rigsa.provenance import recorded
 
-    write_sample_chat(
-        options.checkpoint,
-        options.base_model,
-        options.task_data,
-        options.source_data,
-        options.output,
-        _talk_machine(options),
-    )
+    spec, machine = read_spec(options.spec), machine_of(options)
+    given = {
+        "base_model": inputs.model(options.base_model),
+        "adapter": inputs.adapter(CheckpointPaths(options.checkpoint).adapter),
+        "task_data": inputs.data(options.task_data),
+    } | {folder.name: inputs.data(folder) for folder in options.source_data}
+    with recorded("sample_chat", spec, [options.output], given, device=machine.device):
+        write_sample_chat(
+            options.checkpoint,
+            options.base_model,
+            options.task_data,
+            options.source_data,
+            options.output,
+            machine,
+        )
 
 
 def _merge(options: Namespace) -> None:
     from rigsa.models.merging import merge
 
     merge(options.checkpoint, options.base_model, options.output)
-
-
-def _talk_machine(options: Namespace) -> Machine:
-    return Machine(device=options.device, precision=options.precision)
 
 
 CHECKPOINT = argument(
@@ -124,6 +142,7 @@ STEPS = (
         "Record the chat that figure 6 shows.",
         "Asks the first test question of each source task, then shows the first test image.",
         (
+            SPEC,
             CHECKPOINT,
             BASE_MODEL,
             TASK_DATA,
@@ -137,7 +156,6 @@ STEPS = (
             ),
             output("chat.json to write"),
             DEVICE,
-            PRECISION,
         ),
         _sample_chat,
     ),

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 from rigsa.errors import ConfigError
 from rigsa.steps.step import Step, argument
-from rigsa.steps.study import STUDY
+from rigsa.steps.study import CONFIG, STUDY
 
 if TYPE_CHECKING:
     from rigsa.forecast.cards import Card
     from rigsa.paths import ResultPaths
     from rigsa.study import Study
-
-CONFIG = Path("config.yaml")
 
 
 def _plan(options: Namespace) -> None:

@@ -1,17 +1,21 @@
 """Steps about a study as a whole."""
 
 from argparse import Namespace
+from pathlib import Path
 
 from rigsa.errors import ConfigError
-from rigsa.steps.step import PRECISION, Step, argument
+from rigsa.steps.step import Step, argument
 
 STUDY = argument("--study", required=True, metavar="NAME", help="a file in studies/, without .yaml")
+CONFIG = Path("config.yaml")
 JOBS = ("task-data", "base-model", "select-mask", "train", "evaluate")
 
 
 def _spec(options: Namespace) -> None:
-    from rigsa import specs
+    from rigsa.definitions import Definitions
+    from rigsa.jobs import Job
     from rigsa.study import load_study
+    from rigsa.validation import read_yaml
 
     study = load_study(options.study)
     wanted = {
@@ -28,25 +32,22 @@ def _spec(options: Namespace) -> None:
             raise ConfigError(
                 f"--{name} is {value!r}; study {study.name} has: {', '.join(known[name])}."
             )
-    make = {
-        "task-data": lambda: specs.task_spec(study, options.task),
-        "base-model": lambda: specs.base_model_spec(study),
-        "select-mask": lambda: specs.mask_spec(
-            study, options.arm, options.seed, options.imp_step, options.precision
-        ),
-        "train": lambda: specs.training_spec(study, options.arm, options.seed, options.precision),
-        "evaluate": lambda: specs.evaluation_spec(
-            study, options.arm, study.benchmarks[options.benchmark], options.precision
-        ),
-    }
-    print(specs.canonical(make[options.job]()))
+    config = read_yaml(CONFIG)
+    if options.precision is not None:
+        config["precision"] = options.precision
+    place = (options.arm, options.seed, options.imp_step) if "arm" in wanted else ()
+    names = {"task-data": options.task, "base-model": study.base_model}
+    names["evaluate"] = options.benchmark
+    job = Job(options.job.replace("-", "_"), *place, name=names.get(options.job, ""))
+    print(Definitions(study, config).text(job))
 
 
 STEPS = (
     Step(
         "spec",
         "Print the SPEC of a job.",
-        "The slice of the study that a job is made from, as one line of JSON.",
+        "What a job's result is made from, as one line of JSON: its slice of the study, the\n"
+        "fingerprint of its code, and the definitions of its inputs.",
         (
             argument("job", choices=JOBS, help="which step's"),
             STUDY,
@@ -60,9 +61,13 @@ STEPS = (
                 type=int,
                 default=0,
                 metavar="N",
-                help="IMP step, for select-mask; default: 0",
+                help="IMP step, for select-mask, train, evaluate; default: 0",
             ),
-            PRECISION,
+            argument(
+                "--precision",
+                choices=["float32", "bfloat16"],
+                help="default: that of config.yaml",
+            ),
         ),
         _spec,
     ),

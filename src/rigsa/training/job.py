@@ -1,6 +1,5 @@
 """The training job: one checkpoint from a base model, the task's data and perhaps a mask."""
 
-import json
 import logging
 import tempfile
 from collections.abc import Mapping
@@ -15,10 +14,8 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, PrinterCallback
 
 from rigsa.adapters.build import build_adapter, linear_shapes
-from rigsa.adapters.registration import METHOD_MODULES
 from rigsa.errors import RigsaError
-from rigsa.files import read_json, read_jsonl, whole_folder, write_json, write_jsonl
-from rigsa.fingerprint import fingerprint
+from rigsa.files import read_jsonl, whole_folder, write_json, write_jsonl
 from rigsa.hashing import file_hash
 from rigsa.machine import Machine
 from rigsa.masks.storage import load_mask
@@ -27,7 +24,7 @@ from rigsa.models.loading import load_base, load_tokenizer
 from rigsa.paths import ADAPTER_FILES, CheckpointPaths
 from rigsa.resume.interrupt import finishing_first
 from rigsa.resume.keeper import Keeper, Often, kept_state
-from rigsa.resume.unfinished import unfinished
+from rigsa.resume.unfinished import definition_of, unfinished
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
 from rigsa.tensors import add_checksum
 from rigsa.training.batches import Batches
@@ -48,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 # Enough held-out items to steer by, few enough to cost nothing beside the training.
 PROBE_ITEMS = 100
+SPLITS = ("train", "validation")
 Rows = list[dict[str, list[int]]]
 
 
@@ -69,20 +67,25 @@ def train(
     with ExitStack() as stack:
         folder = None
         if unfinished_folder is not None:
-            definition = _definition(spec, base_model, task_data, mask_file)
-            folder, waited = stack.enter_context(unfinished(unfinished_folder, definition))
-            if waited and _is_made(checkpoint, spec):
-                logger.info("%s: the other process has finished it.", _name(checkpoint))
+            definition = definition_of(
+                spec,
+                base_model=identity(base_model),
+                data=[file_hash(task_data / f"{split}.jsonl") for split in SPLITS],
+                mask=mask_file and file_hash(mask_file),
+            )
+            outputs = [checkpoint.adapter, checkpoint.training_log, checkpoint.training]
+            folder, done = stack.enter_context(unfinished(unfinished_folder, definition, outputs))
+            if done:
                 return
         stored = stack.enter_context(kept_state(folder))
         progress = Progress(**stored.said["progress"]) if stored else Progress()
         tokenizer = load_tokenizer(base_model)
         model = load_base(base_model, machine, spec["quantization"])
         sizes, adapted = _adapted(spec, model, mask_file)
-        rows, held_out = (_rows(task_data, split, tokenizer) for split in ("train", "validation"))
+        rows, held_out = (_rows(task_data, split, tokenizer) for split in SPLITS)
         collate = Collator(tokenizer.pad_token_id)
         probe = Probe(adapted, _batches(held_out[:PROBE_ITEMS], collate, machine))
-        training, name = spec["training"], _name(checkpoint)
+        training, name = spec["training"], "/".join(checkpoint.folder.parts[-3:])
         steps = steps_of(training, len(rows))
         log = TrainingLog(
             name,
@@ -132,33 +135,6 @@ def train(
             "versions": versions(),
         }
         write_json(checkpoint.training, totals)
-
-
-def _definition(
-    spec: Mapping[str, Any], base_model: Path, task_data: Path, mask_file: Path | None
-) -> dict[str, Any]:
-    """What a half-trained adapter belongs to."""
-    method = METHOD_MODULES.get(spec["adapter"]["type"])
-    return {
-        "settings": dict(spec),
-        "code": fingerprint(__name__, *([method] if method else [])),
-        "libraries": versions(),
-        "base model": identity(base_model),
-        "data": [file_hash(task_data / f"{split}.jsonl") for split in ("train", "validation")],
-        "mask": mask_file and file_hash(mask_file),
-    }
-
-
-def _is_made(checkpoint: CheckpointPaths, spec: Mapping[str, Any]) -> bool:
-    files = [*checkpoint.adapter_files, checkpoint.training_log, checkpoint.training]
-    if not all(file.is_file() for file in files):
-        return False
-    return read_json(checkpoint.training)["spec"] == json.loads(json.dumps(spec))
-
-
-def _name(checkpoint: CheckpointPaths) -> str:
-    """Arm, seed and step."""
-    return "/".join(checkpoint.folder.parts[-3:])
 
 
 def _rows(task_data: Path, split: str, tokenizer: PreTrainedTokenizerBase) -> Rows:

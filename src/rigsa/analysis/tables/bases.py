@@ -30,7 +30,10 @@ def columns(
 
 def base_rows(scores: Scores, bases: Sequence[Arm], benchmarks: Sequence[Benchmark]) -> list[Row]:
     return [
-        Row({"model": arm.title} | {b.name: scores.estimate(arm, 0, b) for b in benchmarks})
+        Row(
+            {"model": arm.title} | {b.name: scores.estimate(arm, 0, b) for b in benchmarks},
+            checkpoints=scores.checkpoints(arm, 0),
+        )
         for arm in bases
     ]
 

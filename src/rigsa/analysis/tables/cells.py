@@ -30,10 +30,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """Values by column key; `reference` marks a row that is the paper's and not ours."""
+    """Values by column key; `reference` marks a row that is the paper's and not ours.
+
+    `checkpoints` are the definitions of those whose scores or numbers the row holds.
+    """
 
     values: Mapping[str, Any]
     reference: bool = False
+    checkpoints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,11 @@ class Table:
     @property
     def shown(self) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.title is not None)
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """All that the table holds, each once."""
+        return tuple(dict.fromkeys(name for row in self.rows for name in row.checkpoints))
 
 
 def show_estimate(estimate: Estimate) -> str:

@@ -40,6 +40,7 @@ def latex(table: Table) -> str:
     environment = "table*" if wide else "table"
     lines = [
         r"% Needs \usepackage{booktabs}.",
+        *(f"% Checkpoint: {checkpoint}" for checkpoint in table.checkpoints),
         rf"\begin{{{environment}}}",
         r"  \centering",
         r"  \scriptsize\setlength{\tabcolsep}{3pt}" if wide else r"  \small",

@@ -20,10 +20,11 @@ def comma_separated(table: Table) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     header = [c.key + suffix for c in table.columns for suffix in c.kind.suffixes]
-    writer.writerow([*header, "source"])
+    writer.writerow([*header, "checkpoint", "source"])
     for row in table.rows:
         plain = [_plain(value) for c in table.columns for value in numbers(c, row)]
-        writer.writerow([*plain, "paper" if row.reference else "study"])
+        source = "paper" if row.reference else "study"
+        writer.writerow([*plain, " ".join(row.checkpoints), source])
     return buffer.getvalue()
 
 
@@ -42,6 +43,8 @@ def markdown(table: Table) -> str:
     lines += [_line(shown_cells(table, row)) for row in table.rows]
     notes = [markdown_escape(note) for note in table.notes]
     parts = [f"**{markdown_escape(table.title)}**", "\n".join(lines), *notes]
+    if table.checkpoints:
+        parts.append(f"<!-- Checkpoints: {' '.join(table.checkpoints)} -->")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -57,7 +57,7 @@ def _rows(measured: Scores, arm: Arm, seed: int, keep: float) -> list[Row]:
             for column in ("density", "scheduled_density", "sign_kept", "gate")
         }
         own = {"model": arm.title, "seed": seed, "step": step, "rule_density": by_rule}
-        rows.append(Row(own | values))
+        rows.append(Row(own | values, checkpoints=measured.checkpoints(arm, step, seed)))
         kept = values["sign_kept"]
         by_rule = None if by_rule is None or kept is None else by_rule * keep * kept
     return rows

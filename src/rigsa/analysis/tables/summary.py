@@ -39,7 +39,7 @@ def make(study: Study, paths: ResultPaths) -> Table:
                 values[benchmark.name] = measured.estimate(arm, step, benchmark)
             lost = falls.of_sources(arm, step)
             values |= {fall_key(b.name): lost.get(b.name) for b in sources}
-            rows.append(Row(values))
+            rows.append(Row(values, checkpoints=measured.checkpoints(arm, step)))
     rows += _paper_rows(study, paper, [target, *sources])
     several = (SEEDS.format(len(study.seeds)),) if len(study.seeds) > 1 else ()
     return Table(

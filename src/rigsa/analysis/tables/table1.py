@@ -20,7 +20,8 @@ def make(study: Study, paths: ResultPaths) -> Table:
         values = {b.name: measured.metric(arm, 0, b, NORMALISED) for b in benchmarks}
         found = {name: Estimate(value) for name, value in values.items() if value is not None}
         if found:
-            rows.append(Row({"model": f"{arm.title}, normalised by length"} | found))
+            title = f"{arm.title}, normalised by length"
+            rows.append(Row({"model": title} | found, checkpoints=measured.checkpoints(arm, 0)))
     rows += bases.paper_rows(study, paper, "table1", benchmarks)
     return Table(
         name="table1",

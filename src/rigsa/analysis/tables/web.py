@@ -27,6 +27,8 @@ def html(table: Table) -> str:
             lines.append(_row(mark, "td", table, shown_cells(table, row)))
         lines.append("</table>")
     lines += [f"<p>{escape(note)}</p>" for note in table.notes]
+    if table.checkpoints:
+        lines.append(f"<!-- Checkpoints: {' '.join(table.checkpoints)} -->")
     return "\n".join(lines) + "\n"
 
 

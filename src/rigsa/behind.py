@@ -1,0 +1,74 @@
+"""Which code is behind each kind of job: no more than what its settings make it run."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from rigsa.adapters.registration import METHOD_MODULES
+from rigsa.analysis import figures, tables
+from rigsa.fingerprint import ROOT, code_behind
+from rigsa.study import RULES_WITH_GRADIENTS
+
+TASK_KINDS = {
+    "generator": "rigsa.tasks.generated",
+    "images": "rigsa.tasks.textual_digits",
+    "given": "rigsa.tasks.given",
+}
+
+
+def behind(rule: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """A hash by module for a job of a rule of the workflow; empty where no code decides it."""
+    match rule:
+        case "task_data":
+            return _task_data(settings)
+        case "base_model":
+            return code_behind("rigsa.models.job")
+        case "select_mask":
+            return _mask(settings)
+        case "train":
+            return _with_method("rigsa.training.job", settings["adapter"]["type"])
+        case "evaluate":
+            return _with_method("rigsa.evaluation.job", settings["method"]) | _asked(settings)
+        case "sample_chat":
+            return _with_method("rigsa.evaluation.sample", settings["method"])
+        case "collect":
+            return code_behind("rigsa.analysis.collect")
+        case "table":
+            return code_behind("rigsa.analysis.tables", tables.MODULES[settings["table"]])
+        case "figure":
+            return code_behind("rigsa.analysis.figures", figures.MODULES[settings["figure"]])
+    return {}
+
+
+def _with_method(module: str, method: str | None) -> dict[str, str]:
+    """The code of a job on an adapted model; PEFT's own methods have none of ours."""
+    if method in METHOD_MODULES:
+        return code_behind(module, METHOD_MODULES[method])
+    return code_behind(module, without=("rigsa.masks.storage",))
+
+
+def _asked(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Our own lm-eval tasks are code of this package as well; stock ones are lm-eval's."""
+    file = ROOT / "tasks" / "lm_eval" / f"{settings['lm_eval']}.yaml"
+    if not file.is_file():
+        return {}
+    lines = (line for line in file.read_text().splitlines() if not line.startswith("#"))
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return {f"rigsa/tasks/lm_eval/{file.name}": digest}
+
+
+def _mask(settings: Mapping[str, Any]) -> dict[str, str]:
+    modules = ["rigsa.masks.job", "rigsa.models.shapes"]
+    if settings["rule"] in RULES_WITH_GRADIENTS:
+        modules += ["rigsa.training.gradients", METHOD_MODULES[settings["adapter"]["type"]]]
+    return code_behind(*modules, only={"rigsa.masks.criteria": settings["rule"]})
+
+
+def _task_data(settings: Mapping[str, Any]) -> dict[str, str]:
+    given = "stock" in settings or settings.get("images") == "mnist" or "subset_of" in settings
+    kind = "given" if given else "generator" if "generator" in settings else "images"
+    return code_behind(
+        "rigsa.tasks.job",
+        only={"rigsa.tasks.generated": settings.get("generator", "")},
+        without=tuple(module for name, module in TASK_KINDS.items() if name != kind),
+    )

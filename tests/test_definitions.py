@@ -1,0 +1,73 @@
+"""Definitions chain: what a result is made from, and only that, decides what it is defined by."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+
+from rigsa.definitions import Definitions
+from rigsa.jobs import Job
+from rigsa.study import Study, load_study
+
+CONFIG = {"precision": "float32"}
+LAST = ("rigsa", 0, 4)
+
+
+@pytest.fixture
+def study(project_root) -> Study:
+    return load_study("embedded")
+
+
+def changed(study: Study, arm: str, **parts: object) -> Study:
+    arms = {**study.arms, arm: replace(study.arms[arm], **parts)}
+    return replace(study, arms=MappingProxyType(arms))
+
+
+def redefined(before: Study, after: Study) -> set[Job]:
+    old, new = Definitions(before, CONFIG), Definitions(after, CONFIG)
+    return {job for job in new.graph if old.definition(job) != new.definition(job)}
+
+
+def test_a_density_reaches_all_that_follows_from_its_masks(study: Study) -> None:
+    mask = {**study.arms["rigsa"].mask, "density": 0.05}
+    jobs = redefined(study, changed(study, "rigsa", mask=mask))
+    assert Job("select_mask", "rigsa", 0, 1) in jobs
+    assert Job("train", *LAST) in jobs
+    assert Job("evaluate", "random_mask", 0, 0, "tiny_gsm") in jobs
+    assert Job("figure", name="figure6") in jobs
+    assert Job("train", "rigsa", 0, 0) not in jobs
+    assert not any(job.arm.startswith(("qlora", "base")) for job in jobs)
+
+
+def test_a_title_redefines_what_shows_it_and_nothing_else(study: Study) -> None:
+    jobs = redefined(study, changed(study, "rigsa", title="Another"))
+    assert {job.rule for job in jobs} == {"collect", "table", "figure"}
+
+
+def test_jobs_come_after_what_they_are_made_from(study: Study) -> None:
+    seen = set()
+    graph = Definitions(study, CONFIG).graph
+    for job in graph:
+        assert seen.issuperset(graph.inputs(job).values())
+        seen.add(job)
+
+
+def test_every_spec_fits_a_command_line(study: Study) -> None:
+    many = replace(study, seeds=tuple(range(50)))
+    found = Definitions(many, CONFIG)
+    assert max(len(found.text(job)) for job in found.graph) < 2000
+
+
+def test_versions_define_results_only_where_they_are_to_be_followed(study: Study) -> None:
+    job = Job("train", *LAST)
+    followed = Definitions(study, CONFIG | {"library_changes": "rerun"})
+    assert followed.spec(job)["versions"]["torch"]
+    assert "versions" not in Definitions(study, CONFIG | {"library_changes": "warn"}).spec(job)
+    assert "versions" not in followed.spec(Job("table", name="table1"))
+
+
+def test_planning_does_not_wait_for_torch() -> None:
+    code = "import rigsa.definitions, rigsa.freshness, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
