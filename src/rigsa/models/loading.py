@@ -16,7 +16,7 @@ from transformers import (
 from rigsa.device import check_device
 from rigsa.errors import FileError, RigsaError
 from rigsa.machine import Machine
-from rigsa.models.folder import READY, check_config
+from rigsa.models.folder import READY, check_adapter_folder, check_config, local
 
 # The faster one wherever it was measured.
 DEFAULT_ATTENTION = "sdpa"
@@ -83,13 +83,16 @@ def four_bit_layers(model: torch.nn.Module) -> list[torch.nn.Module]:
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return AutoTokenizer.from_pretrained(
+        local(folder), local_files_only=True, trust_remote_code=False
+    )
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> torch.nn.Module:
-    """The model with a saved adapter on it. Raises FileError where the adapter is corrupt."""
+    """The model with a saved adapter on it. Raises FileError where it is corrupt or not ours."""
     from peft import PeftModel
 
+    check_adapter_folder(folder)
     try:
         return PeftModel.from_pretrained(model, folder, local_files_only=True).eval()
     except (SafetensorError, OSError, RuntimeError, KeyError, ValueError) as error:
