@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rigsa.bases import quantization_of
-from rigsa.study import RULES_WITH_GRADIENTS, Benchmark, Study
+from rigsa.mask_rules import RULES_WITH_GRADIENTS
+from rigsa.study import Benchmark, Study
 from rigsa.tasks.stock import stock_task
 
 # Keys of a task's entry that decide its data.

@@ -7,8 +7,8 @@ from rigsa import specs
 from rigsa.adapters.registration import METHOD_MODULES
 from rigsa.bases import model_of
 from rigsa.fingerprint import fingerprint
+from rigsa.mask_rules import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS
 from rigsa.paths import ResultPaths
-from rigsa.study import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS
 
 PATHS = ResultPaths(Path(config["results"]), STUDY.name)
 DEVICE = resolve_device(config, STUDY)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rigsa.batches import optimizer_steps
 from rigsa.forecast.flops import forward_starts, optimizer_step_bytes, pass_bytes, training_flops
 from rigsa.forecast.memory import optimizer_bytes
 from rigsa.forecast.speed import Speed
@@ -15,7 +16,7 @@ def micro_batch_of(batch: int, limit: int) -> int:
 
 
 def training_steps(training: Mapping[str, Any], rows: int) -> int:
-    return max(1, round(training["epochs"] * rows / training["batch_size"]))
+    return max(1, optimizer_steps(training, rows))
 
 
 def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, speed: Speed) -> float:

@@ -13,11 +13,9 @@ if TYPE_CHECKING:
     from rigsa.paths import ResultPaths
     from rigsa.study import Study
 
-CONFIG = Path("config.yaml")
-
 
 def _plan(options: Namespace) -> None:
-    from rigsa.config import check_config, resolve_device
+    from rigsa.config import check_config, read_config, resolve_device
     from rigsa.files import write_json
     from rigsa.forecast.cards import CARDS, CPU, card
     from rigsa.forecast.measured import measured
@@ -26,9 +24,8 @@ def _plan(options: Namespace) -> None:
     from rigsa.forecast.show import show_measured, show_plan
     from rigsa.paths import ResultPaths
     from rigsa.study import load_study
-    from rigsa.validation import read_yaml
 
-    config = read_yaml(CONFIG)
+    config = read_config()
     check_config(config)
     study = load_study(options.study)
     paths = ResultPaths(options.results or Path(config["results"]), study.name)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainingArguments
 
+from rigsa.batches import optimizer_steps
 from rigsa.machine import Machine
 from rigsa.training.loss import answer_loss
 
@@ -51,7 +52,7 @@ def training_arguments(
         scratch: a folder for what the Trainer wants to write.
     """
     micro_batch = largest_divisor(training["batch_size"], machine.micro_batch_size)
-    steps = round(training["epochs"] * rows / training["batch_size"])
+    steps = optimizer_steps(training, rows)
     warmup = training.get("warmup_steps")
     if warmup is None:
         warmup = round(training.get("warmup_ratio", 0.0) * steps)
