@@ -13,7 +13,6 @@ from rigsa.errors import RigsaError
 from rigsa.sources import check_folders, sources
 from rigsa.study import load_study
 
-
 try:
     read_config()
 except RigsaError as error:

@@ -64,18 +64,15 @@ def check_training(arm: "Arm", rows: int | None, path: Path) -> None:
         raise ConfigError(f"{where}: it has both warmup_steps and warmup_ratio; keep one of them.")
     if rows is None:
         return
-    batch, epochs = training["batch_size"], training["epochs"]
-    if batch > rows:
+    if training["batch_size"] > rows:
         raise ConfigError(
-            f"{where}: batch_size is {batch}, but the target task has {rows} training items; set "
-            "it to as many or fewer."
+            f"{where}: batch_size is {training['batch_size']}, but the target task has {rows} "
+            "training items; set it to as many or fewer."
         )
-    steps = optimizer_steps(training, rows)
-    if steps == 0:
-        raise ConfigError(
-            f"{where}: epochs is {epochs}, less than one batch of {batch} of the {rows} training "
-            "items; set it higher."
-        )
+    try:
+        steps = optimizer_steps(training, rows)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
     if training.get("warmup_steps", 0) >= steps:
         raise ConfigError(
             f"{where}: warmup_steps is {training['warmup_steps']}, but there are {steps} steps; "

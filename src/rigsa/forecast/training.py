@@ -15,10 +15,6 @@ def micro_batch_of(batch: int, limit: int) -> int:
     return max(size for size in range(1, min(batch, limit) + 1) if batch % size == 0)
 
 
-def training_steps(training: Mapping[str, Any], rows: int) -> int:
-    return max(1, optimizer_steps(training, rows))
-
-
 def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, speed: Speed) -> float:
     """Of all steps; the job's start and the look at held-out items are left out."""
     # Backward starts two operations for each of forward's.
@@ -30,4 +26,4 @@ def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, spe
     state = optimizer_bytes(work.optimizer, work.adapter)
     step = optimizer_step_bytes(work, state) / speed.bandwidth
     splits = training["batch_size"] // work.micro_batch
-    return training_steps(training, rows) * (splits * one + step)
+    return optimizer_steps(training, rows) * (splits * one + step)
