@@ -19,7 +19,9 @@ MADE_BY = ("generator", "images", "seed", "counts", "subset_of")
 
 def canonical(spec: Mapping[str, Any]) -> str:
     """The same text for the same content, whatever the order of keys."""
-    return json.dumps(_plain(spec), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_plain(spec), sort_keys=True, separators=(",", ":"))
+    # Snakemake's report sets params into a page's script, which "</script>" in a title would end.
+    return text.replace("<", "\\u003c")
 
 
 def task_spec(study: Study, task: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from tests.workflow.edits import GONE
 
-PATH = "it must be a path without braces and control characters"
+PATH = "it must be a path without { } < > and control characters"
 REVISION = "revision is '../x'; it must be a branch, tag or commit"
 
 CONFIG_MISTAKES = [
@@ -32,6 +32,7 @@ CONFIG_MISTAKES = [
     ({"results": ""}, f"results is ''; {PATH}"),
     ({"results": "out\n"}, rf"results is 'out\n'; {PATH}"),
     ({"results": "out/{arm}"}, PATH),
+    ({"results": "</script><script>"}, PATH),
     ({"results": "-rf"}, "that begins with neither - nor ~"),
     ({"results": "~/results"}, "that begins with neither - nor ~"),
     ({"results": "."}, "results is '.', which holds files of the project; name another folder"),

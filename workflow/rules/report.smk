@@ -24,6 +24,7 @@ CHAT_POINT = STUDY.last_checkpoint(CHAT_ARM, STUDY.seeds[0])
 CHAT_CHECKPOINT = PATHS.checkpoint(CHAT_POINT.arm, CHAT_POINT.seed, CHAT_POINT.step)
 CHAT_BASE_FILES = PATHS.base_model_files(model_of(STUDY, CHAT_ARM), TRAINED_HERE)
 PROMPT_BASE_FILES = PATHS.base_model_files(STUDY.base_model, TRAINED_HERE)
+# Given by a function, as braces in a title would else be taken for wildcards.
 OUTLINE = specs.canonical(specs.outline(STUDY))
 LOOK = specs.canonical(STUDY.figures)
 STUDY_FLAGS = ["--study", STUDY.name, "--results", str(PATHS.results)]
@@ -41,7 +42,7 @@ rule collect:
     conda:
         ENVIRONMENT
     params:
-        outline=OUTLINE,
+        outline=lambda wildcards: OUTLINE,
         code=fingerprint("rigsa.analysis.collect"),
         study=STUDY_FLAGS,
     shell:
@@ -67,7 +68,7 @@ rule table:
     conda:
         ENVIRONMENT
     params:
-        outline=OUTLINE,
+        outline=lambda wildcards: OUTLINE,
         code=lambda wildcards: fingerprint(
             "rigsa.analysis.tables", tables.MODULES[wildcards.table]
         ),
@@ -128,7 +129,7 @@ rule figure:
     conda:
         ENVIRONMENT
     params:
-        outline=OUTLINE,
+        outline=lambda wildcards: OUTLINE,
         look=LOOK,
         code=lambda wildcards: fingerprint(
             "rigsa.analysis.figures", figures.MODULES[wildcards.figure]
