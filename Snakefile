@@ -4,6 +4,7 @@ import sys
 from rigsa.config import (
     check_attention,
     check_config,
+    read_config,
     resolve_device,
 )
 from rigsa.device import check_device
@@ -11,6 +12,12 @@ from rigsa.errors import RigsaError
 from rigsa.resume.unfinished import clear_finished
 from rigsa.sources import check_folders, sources
 from rigsa.study import load_study
+
+try:
+    read_config()
+except RigsaError as error:
+    # One sentence without Snakemake's traceback, which adds nothing to it.
+    sys.exit(f"Error: {error}")
 
 
 configfile: "config.yaml"
@@ -23,7 +30,6 @@ try:
     SOURCES = sources(STUDY, config)
     check_folders(STUDY, SOURCES)
 except RigsaError as error:
-    # One sentence without Snakemake's traceback, which adds nothing to it.
     sys.exit(f"Error: {error}")
 
 

@@ -61,7 +61,7 @@ def test_what_a_folder_lacks_is_said(paper, tmp_path: Path) -> None:
 
     with pytest.raises(FileError, match=r"data_dir\.gsm8k is '.*none', which is no folder here"):
         check("data_dir", "gsm8k", tmp_path / "none")
-    with pytest.raises(FileError, match=r"config\.json is missing: a model folder has one"):
+    with pytest.raises(FileError, match=r"model_dir\.smollm2_instruct, .* is no model folder"):
         check("model_dir", "smollm2_instruct", tmp_path)
     with pytest.raises(FileError, match="has neither train-images-idx3-ubyte nor train-images"):
         check("data_dir", "textual_mnist", tmp_path)

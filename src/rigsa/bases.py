@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rigsa.catalog import ready_four_bit
 from rigsa.models.folder import READY
 from rigsa.study import Study
 
@@ -10,24 +11,22 @@ from rigsa.study import Study
 def model_of(study: Study, arm: str) -> str:
     """Name of the base model's folder that the arm starts from."""
     four_bit = study.arms[arm].base == "four_bit"
-    return four_bit_model(study) if four_bit and four_bit_ready(study) else study.base_model
+    return (
+        four_bit_model(study)
+        if four_bit and ready_four_bit(study.base_model_entry)
+        else study.base_model
+    )
 
 
 def quantization_of(study: Study, arm: str) -> Mapping[str, Any] | None:
     """How the arm's base model is brought to 4-bit; None for full precision."""
     if study.arms[arm].base != "four_bit":
         return None
-    return READY if four_bit_ready(study) else study.base_model_entry["four_bit"]
+    return READY if ready_four_bit(study.base_model_entry) else study.base_model_entry["four_bit"]
 
 
 def four_bit_model(study: Study) -> str:
     return f"{study.base_model}_4bit"
-
-
-def four_bit_ready(study: Study) -> bool:
-    """Whether the 4-bit base is a repository or a folder of its own, not made on loading."""
-    entry = study.base_model_entry.get("four_bit", {})
-    return "repository" in entry or "folder" in entry
 
 
 def models_from_outside(study: Study) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from rigsa.adapters.registration import METHOD_MODULES
 from rigsa.analysis import figures, tables
 from rigsa.fingerprint import ROOT, code_behind
-from rigsa.study import RULES_WITH_GRADIENTS
+from rigsa.mask_rules import RULES_WITH_GRADIENTS
 
 TASK_KINDS = {
     "generator": "rigsa.tasks.generated",

@@ -71,13 +71,21 @@ def write_jsonl(path: Path, rows: list[Mapping[str, Any]]) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Raises FileError where the file is missing or not JSON."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FileError(f"{path} is missing; the step that makes it has not run.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FileError(
             f"{path} is not valid JSON ({error}); delete it, and the next run makes it again."
         ) from None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The same, and FileError where it is another value than an object."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise FileError(f"{path} is not a JSON object; delete it, and the next run makes it again.")
+    return content
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
@@ -93,12 +101,15 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except ValueError as error:
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError("it is no object")
+        except (ValueError, RecursionError) as error:
             raise FileError(
                 f"{path}:{number} is not valid JSON ({error}); delete the file, and the next run "
                 "makes it again."
             ) from None
+        rows.append(row)
     return rows
 
 

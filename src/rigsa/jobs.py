@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from rigsa.analysis import figures, tables
 from rigsa.bases import model_of
+from rigsa.mask_rules import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS
 from rigsa.paths import ResultPaths, record
 from rigsa.sources import Source, tasks_used
-from rigsa.study import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS, Checkpoint, Study
+from rigsa.study import Checkpoint, Study
 
 # What these show is in the study or in other files; all others are made from the scores.
 WITHOUT_SCORES = frozenset({"table4", "figure1", "figure5", "figure6"})

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rigsa.bases import models_from_outside
+from rigsa.catalog import CATALOG
 from rigsa.errors import ConfigError, FileError
-from rigsa.study import CATALOG, Study
+from rigsa.models.folder import check_model_folder
+from rigsa.study import Study
 from rigsa.tasks.mnist import IDX_FILES, idx_file
 from rigsa.tasks.stock import asked_split, shown_split, stock_task
 from rigsa.validation import one_of
@@ -69,7 +71,8 @@ def check_folders(study: Study, found: list[Source]) -> None:
                 f"here; leave {key}.{source.name} out to use the hub, or name the right folder."
             )
         if source.kind == "model":
-            _need(source.folder / "config.json", "a model folder has one")
+            where = f"config.yaml: {key}.{source.name}, {source.folder},"
+            check_model_folder(source.folder, where, four_bit=source.spec["four_bit"])
         elif "images" in source.spec:
             for name in (file for files in IDX_FILES.values() for file in files):
                 idx_file(source.folder, name)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rigsa.bases import quantization_of
-from rigsa.study import RULES_WITH_GRADIENTS, Benchmark, Study
+from rigsa.mask_rules import RULES_WITH_GRADIENTS
+from rigsa.study import Benchmark, Study
 from rigsa.tasks.stock import stock_task
 
 # Keys of a task's entry that decide its data.
@@ -19,7 +20,9 @@ MADE_BY = ("generator", "images", "seed", "counts", "subset_of")
 
 def canonical(content: Mapping[str, Any]) -> str:
     """The same text for the same content, whatever the order of keys."""
-    return json.dumps(plain(content), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(plain(content), sort_keys=True, separators=(",", ":"))
+    # Snakemake's report sets params into a page's script, which "</script>" in a title would end.
+    return text.replace("<", "\\u003c")
 
 
 def task_settings(study: Study, task: str) -> dict[str, Any]:

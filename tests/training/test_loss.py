@@ -7,6 +7,7 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from rigsa.adapters.build import build_adapter
+from rigsa.batches import optimizer_steps
 from rigsa.machine import Machine
 from rigsa.training.batches import Batches
 from rigsa.training.data import IGNORED, Collator
@@ -15,7 +16,6 @@ from rigsa.training.trainer import (
     AnswerTrainer,
     NotFinite,
     pass_size,
-    steps_of,
     training_arguments,
 )
 from tests.conftest import make_llama
@@ -76,7 +76,7 @@ class Watch(TrainerCallback):
 
 
 def _trainer(tmp_path, settings=SETTINGS, rows=SAME, micro_batch=16, **options):
-    steps = steps_of(settings, len(rows))
+    steps = optimizer_steps(settings, len(rows))
     return AnswerTrainer(
         model=build_adapter(make_llama(), ADAPTER, seed=0, mask=None),
         args=training_arguments(settings, Machine(), 0, steps, tmp_path),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rigsa.analysis import roles
 from rigsa.analysis.statistics import standard_error
 from rigsa.errors import FileError
-from rigsa.files import read_json, write_text
+from rigsa.files import read_object, write_text
 from rigsa.paths import ResultPaths
 from rigsa.records import read_record
 from rigsa.study import Benchmark, Checkpoint, Study
@@ -75,7 +75,7 @@ def _evaluation(
 ) -> dict[str, Any]:
     folder = paths.checkpoint(checkpoint.arm, checkpoint.seed, checkpoint.step)
     path = folder.evaluation(benchmark.name)
-    content = _mapping(path)
+    content = read_object(path)
     # Several of our tasks may be asked by one of lm-eval: a task and its subset.
     asked = study.task_entries[benchmark.task].get("lm_eval", benchmark.task)
     for key, wanted in (("task", asked), ("fewshot", benchmark.fewshot)):
@@ -112,20 +112,13 @@ def _training(study: Study, paths: ResultPaths, checkpoint: Checkpoint) -> dict[
     if not study.arms[checkpoint.arm].trained:
         return dict.fromkeys(("scheduled_density", *TRAINING)) | {"trainable_parameters": 0}
     path = paths.checkpoint(checkpoint.arm, checkpoint.seed, checkpoint.step).training
-    content = _mapping(path)
+    content = read_object(path)
     values = {
         column: _number(path, content, key, required=key == "trainable_parameters")
         for column, key in TRAINING.items()
     }
     # An adapter that is not sparse has no density, and so no scheduled one.
     return {"scheduled_density": None if values["density"] is None else scheduled} | values
-
-
-def _mapping(path: Path) -> Mapping[str, Any]:
-    content = read_json(path)
-    if not isinstance(content, Mapping):
-        raise FileError(f"{path} is not a JSON object; delete it, and the next run makes it again.")
-    return content
 
 
 def _number(path: Path, content: Mapping[str, Any], key: str, *, required: bool = False) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from rigsa.analysis import roles
 from rigsa.errors import ConfigError
 from rigsa.study import STUDIES, Benchmark, Study
-from rigsa.validation import read_yaml
+from rigsa.yaml_file import read_yaml
 
 PAPER = STUDIES / "reference" / "rigsa_paper.yaml"
 

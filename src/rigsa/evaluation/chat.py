@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rigsa.printable import printable
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ def chat(
     from transformers import TextStreamer
 
     streamer = TextStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+    say = streamer.on_finalized_text
+    streamer.on_finalized_text = lambda text, stream_end=False: say(printable(text), stream_end)
     turns: list[Turn] = []
     print(HELP)
     while (line := _line(ask)) is not None:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rigsa.catalog import CATALOG
 from rigsa.errors import ConfigError, FileError
 from rigsa.files import read_json
 from rigsa.paths import ResultPaths
-from rigsa.study import CATALOG, Study
+from rigsa.study import Study
 
 Matrix = tuple[int, int]  # out_features, in_features
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from rigsa.catalog import CATALOG
 from rigsa.errors import ConfigError
 from rigsa.files import read_json
 from rigsa.paths import ResultPaths
-from rigsa.study import CATALOG, Benchmark, Study
+from rigsa.study import Benchmark, Study
 
 # Enough for a mean that is right to a token.
 COUNTED_ROWS = 50

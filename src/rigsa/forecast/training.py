@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rigsa.batches import optimizer_steps
 from rigsa.forecast.flops import forward_starts, optimizer_step_bytes, pass_bytes, training_flops
 from rigsa.forecast.memory import optimizer_bytes
 from rigsa.forecast.speed import Speed
@@ -12,10 +13,6 @@ from rigsa.forecast.workload import Workload
 def micro_batch_of(batch: int, limit: int) -> int:
     """Rows in a pass: a batch is split as the trainer does it."""
     return -(-batch // -(-batch // limit))
-
-
-def training_steps(training: Mapping[str, Any], rows: int) -> int:
-    return max(1, round(training["epochs"] * rows / training["batch_size"]))
 
 
 def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, speed: Speed) -> float:
@@ -29,4 +26,4 @@ def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, spe
     state = optimizer_bytes(work.optimizer, work.adapter)
     step = optimizer_step_bytes(work, state) / speed.bandwidth
     splits = -(-training["batch_size"] // work.micro_batch)
-    return training_steps(training, rows) * (splits * one + step)
+    return optimizer_steps(training, rows) * (splits * one + step)

@@ -3,15 +3,22 @@
 Nothing here imports torch, so that a fetch on a login node says at once what is wrong.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
 from rigsa.errors import FileError
-from rigsa.files import read_json
+from rigsa.files import read_object
+from rigsa.paths import ADAPTER_FILES
+from rigsa.validation import one_of
 
 # How jobs are told that a folder's weights are 4-bit already, instead of how to make them so.
 READY = {"ready": True}
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+SHARD = re.compile(r"[^/\\]+\.safetensors")
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = ADAPTER_FILES
+# PEFT has methods that import modules which their adapter_config.json names.
+ADAPTER_TYPES = ("LORA", "SPARSE_DELTA")
 
 
 def check_model_folder(folder: Path, where: str, *, four_bit: bool) -> None:
@@ -28,12 +35,13 @@ def check_config(folder: Path, where: str, *, four_bit: bool) -> None:
     """The same of config.json alone: that it is there, and 4-bit where, and only where, asked."""
     if not (folder / "config.json").is_file():
         raise FileError(f"{where} is no model folder: it has no config.json.")
-    config = read_json(folder / "config.json")
-    if "auto_map" in config:
-        raise FileError(
-            f"{where} needs code of its own (auto_map in config.json), which is never run; name a "
-            "model that transformers knows."
-        )
+    config = read_object(folder / "config.json")
+    for name in ("config.json", "tokenizer_config.json"):
+        if (folder / name).is_file() and "auto_map" in read_object(folder / name):
+            raise FileError(
+                f"{where} needs code of its own (auto_map in {name}), which is never run; name a "
+                "model that transformers knows."
+            )
     quantization = config.get("quantization_config")
     if four_bit and not _is_four_bit(quantization):
         raise FileError(
@@ -47,16 +55,45 @@ def check_config(folder: Path, where: str, *, four_bit: bool) -> None:
         )
 
 
+def local(folder: Path) -> Path:
+    """The folder; FileError where it is not here, as transformers would then ask the hub for it."""
+    if not folder.is_dir():
+        raise FileError(f"{folder} is no model folder: there is no such folder.")
+    return folder
+
+
 def weight_files(folder: Path, where: str) -> list[str]:
     """Names of the safetensors files: one, or the shards that the index names."""
     if (folder / INDEX).is_file():
-        return sorted(set(read_json(folder / INDEX)["weight_map"].values()))
+        shards = read_object(folder / INDEX).get("weight_map")
+        names = set(shards.values()) if isinstance(shards, dict) else {None}
+        # A name with a path would be read elsewhere, and another ending would be unpickled.
+        if not all(isinstance(name, str) and SHARD.fullmatch(name) for name in names):
+            raise FileError(
+                f"{where} has an {INDEX} that names other things than .safetensors files beside "
+                "it; copy or download it anew."
+            )
+        return sorted(names)
     if not any(folder.glob("*.safetensors")):
         raise FileError(
             f"{where} has no .safetensors weights, and pickled ones (.bin, .pt) are never read; "
             "name a revision or folder that has them."
         )
     return [WEIGHTS]
+
+
+def check_adapter_folder(folder: Path) -> None:
+    """Raises FileError unless it is an adapter of ours with safetensors weights."""
+    kind = read_object(folder / ADAPTER_CONFIG).get("peft_type")
+    if kind not in ADAPTER_TYPES:
+        raise FileError(
+            f"{folder / ADAPTER_CONFIG}: peft_type is {kind!r}; {one_of(str(kind), ADAPTER_TYPES)}"
+        )
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise FileError(
+            f"{folder} has no {ADAPTER_WEIGHTS}, and pickled weights (.bin, .pt) are never read; "
+            "train the checkpoint again."
+        )
 
 
 def _is_four_bit(quantization: Any) -> bool:

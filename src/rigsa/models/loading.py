@@ -16,7 +16,7 @@ from transformers import (
 from rigsa.device import check_device
 from rigsa.errors import FileError, RigsaError
 from rigsa.machine import Machine
-from rigsa.models.folder import READY, check_config
+from rigsa.models.folder import READY, check_adapter_folder, check_config, local
 from rigsa.tensors import read_tensors
 
 # The faster one wherever it was measured.
@@ -84,13 +84,16 @@ def four_bit_layers(model: torch.nn.Module) -> list[torch.nn.Module]:
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return AutoTokenizer.from_pretrained(
+        local(folder), local_files_only=True, trust_remote_code=False
+    )
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> torch.nn.Module:
-    """The model with a saved adapter on it. Raises FileError where the adapter is corrupt."""
+    """The model with a saved adapter on it. Raises FileError where it is corrupt or not ours."""
     from peft import PeftModel
 
+    check_adapter_folder(folder)
     try:
         # PEFT reads the file by itself, once it is known to be whole.
         with read_tensors(folder / "adapter_model.safetensors"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rigsa.errors import ConfigError
 from rigsa.steps.step import Step, argument
-from rigsa.steps.study import CONFIG, STUDY
+from rigsa.steps.study import STUDY
 
 if TYPE_CHECKING:
     from rigsa.forecast.cards import Card
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _plan(options: Namespace) -> None:
-    from rigsa.config import check_config, resolve_device
+    from rigsa.config import check_config, read_config, resolve_device
     from rigsa.files import write_json
     from rigsa.forecast.cards import CARDS, CPU, card
     from rigsa.forecast.measured import measured
@@ -24,9 +24,8 @@ def _plan(options: Namespace) -> None:
     from rigsa.forecast.show import show_measured, show_plan
     from rigsa.paths import ResultPaths
     from rigsa.study import load_study
-    from rigsa.validation import read_yaml
 
-    config = read_yaml(CONFIG)
+    config = read_config()
     check_config(config)
     study = load_study(options.study)
     paths = ResultPaths(options.results or Path(config["results"]), study.name)

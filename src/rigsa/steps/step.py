@@ -1,14 +1,13 @@
 """What a step of the command line is, and the arguments that steps share."""
 
-import json
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from rigsa.errors import ConfigError, FileError
 from rigsa.machine import Machine
+from rigsa.steps.spec import read_spec
 
 AUTO = "auto"
 
@@ -40,16 +39,6 @@ def argument(*names: str, **options: Any) -> Argument:
 
 def output(help: str) -> Argument:
     return argument("--output", type=Path, required=True, metavar="PATH", help=help)
-
-
-def read_spec(text: str) -> dict[str, Any]:
-    """A spec from JSON text or from the file that holds it."""
-    try:
-        return json.loads(text if text.lstrip().startswith("{") else Path(text).read_text())
-    except OSError:
-        raise FileError(f"SPEC names the file {text!r}, which cannot be read.") from None
-    except ValueError as error:
-        raise ConfigError(f"SPEC is not valid JSON: {error}.") from None
 
 
 def machine_of(options: Namespace) -> Machine:

@@ -9,6 +9,7 @@ from typing import Any
 from rigsa.errors import ConfigError, FileError
 from rigsa.files import read_json, read_jsonl
 from rigsa.tasks.mnist import from_hub_rows, mnist_items, read_idx_folder
+from rigsa.tasks.readme import check_readme
 from rigsa.tasks.stock import SPLITS, asked_split
 
 Items = dict[str, list[dict[str, Any]]]
@@ -72,9 +73,10 @@ def _load(folder: Path, config: str | None, scratch: str) -> Any:
     """A snapshot's splits, as its own README groups its files. Its cache lives in `scratch`."""
     from datasets import load_dataset
 
+    check_readme(folder)
     try:
         return load_dataset(str(folder), name=config, cache_dir=scratch)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         raise FileError(
             f"{folder} cannot be read as a data set ({first}); delete {folder.parent}, and "

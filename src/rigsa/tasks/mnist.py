@@ -16,6 +16,7 @@ IDX_FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
+LARGEST = 1 << 28  # bytes of pixels; the training images have a fifth of it
 HELD_OUT = 0.01  # share of the training images (the RIGSA paper)
 
 Images = tuple[np.ndarray, np.ndarray]
@@ -52,24 +53,27 @@ def read_idx_folder(folder: Path) -> tuple[Images, Images]:
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
     """An IDX file of unsigned bytes with so many dimensions; raises FileError where it is none."""
-    try:
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise FileError(f"{path} cannot be unpacked ({error}); copy it anew.") from None
     # Two zero bytes, 8 for unsigned bytes, the number of dimensions; then each one's size.
     start = 4 + 4 * dimensions
-    if data[:4] != bytes([0, 0, 8, dimensions]) or len(data) < start:
+    unpack = gzip.open if path.suffix == ".gz" else open
+    try:
+        with unpack(path, "rb") as file:
+            head = file.read(start)
+            shape = [int.from_bytes(head[at : at + 4], "big") for at in range(4, start, 4)]
+            wanted = math.prod(shape)
+            # A byte more than there should be, and no more: a small .gz may hold a terabyte.
+            data = file.read(min(wanted, LARGEST) + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FileError(f"{path} cannot be unpacked ({error}); copy it anew.") from None
+    if head[:4] != bytes([0, 0, 8, dimensions]) or len(head) < start:
         raise FileError(
             f"{path} is no IDX file of unsigned bytes in {dimensions} dimensions: it begins with "
-            f"{data[:4].hex()}, which should be 000008{dimensions:02x}."
+            f"{head[:4].hex()}, which should be 000008{dimensions:02x}."
         )
-    shape = np.frombuffer(data, ">u4", dimensions, offset=4).astype(int)
-    wanted = start + math.prod(shape.tolist())
     if len(data) != wanted:
-        raise FileError(f"{path} has {len(data)} bytes where its head says {wanted}; copy it anew.")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+        found = f"{start + len(data)} bytes" if len(data) < wanted else "more bytes"
+        raise FileError(f"{path} has {found} where its head says {start + wanted}; copy it anew.")
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def from_hub_rows(rows: Any) -> Images:

@@ -11,11 +11,11 @@ from rigsa.errors import ConfigError
 SPLITS = ("train", "validation", "test")
 
 
-class _AnyTag(yaml.SafeLoader):
+class TaskLoader(yaml.SafeLoader):
     """Reads a task file without importing the functions that it names."""
 
 
-_AnyTag.add_multi_constructor("!", lambda loader, suffix, node: None)
+TaskLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
 def stock_task(name: str) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def stock_task(name: str) -> dict[str, Any]:
             f"studies/catalog/tasks.yaml: lm_eval is {name!r}, but lm-eval has no file "
             f"tasks/{name}/{name}.yaml; give the task `images` or a `generator`, or name another."
         )
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=_AnyTag)
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=TaskLoader)
 
 
 def asked_split(name: str) -> str:

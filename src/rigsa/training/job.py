@@ -14,6 +14,7 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, PrinterCallback
 
 from rigsa.adapters.build import build_adapter, linear_shapes
+from rigsa.batches import optimizer_steps
 from rigsa.errors import RigsaError
 from rigsa.files import read_jsonl, whole_folder, write_json, write_jsonl
 from rigsa.hashing import file_hash
@@ -36,7 +37,6 @@ from rigsa.training.trainer import (
     Kept,
     NotFinite,
     pass_size,
-    steps_of,
     training_arguments,
 )
 from rigsa.versions import versions
@@ -86,7 +86,7 @@ def train(
         collate = Collator(tokenizer.pad_token_id)
         probe = Probe(adapted, _batches(held_out[:PROBE_ITEMS], collate, machine))
         training, name = spec["training"], "/".join(checkpoint.folder.parts[-3:])
-        steps = steps_of(training, len(rows))
+        steps = optimizer_steps(training, len(rows))
         log = TrainingLog(
             name,
             progress,

@@ -144,11 +144,6 @@ class Kept(TrainerCallback):
         self.keeper.step_ended(state.max_steps)
 
 
-def steps_of(training: Mapping[str, Any], rows: int) -> int:
-    """How many steps the study's epochs are on a training set of so many rows."""
-    return max(1, round(training["epochs"] * rows / training["batch_size"]))
-
-
 def training_arguments(
     training: Mapping[str, Any], machine: Machine, seed: int, steps: int, scratch: Path
 ) -> TrainingArguments:

@@ -68,7 +68,7 @@ def draw_chat(study: Study, turns: Sequence[dict[str, str]]) -> Figure:
 def _lines(content: str, most: float) -> list[Line]:
     """Images are set smaller, in a type that keeps columns, with half a line before and after."""
     found: list[Line] = []
-    for is_image, lines in typeset.blocks(content.strip("\n")):
+    for is_image, lines in typeset.blocks(typeset.drawable(content.strip("\n"))):
         if found:
             found.append(Line("", SIZE / 3))
         if is_image:

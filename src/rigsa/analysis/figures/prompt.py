@@ -7,7 +7,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from rigsa.analysis.figures import style
 from rigsa.analysis.figures.digit import first_item
-from rigsa.analysis.figures.typeset import LINE, MONO, MONO_ADVANCE
+from rigsa.analysis.figures.typeset import LINE, MONO, MONO_ADVANCE, drawable
 from rigsa.paths import ResultPaths
 from rigsa.study import Study
 
@@ -30,6 +30,7 @@ def draw_prompt(study: Study, prompt: str, opening: str = "") -> Figure:
     """`prompt` as it goes into the tokenizer; special tokens and `opening` are coloured."""
     width = style.column_width(study)
     letters = int((width - 2 * MARGIN) / (SIZE * MONO_ADVANCE))
+    prompt = drawable(prompt, MONO)
     body = prompt.removesuffix(opening) if opening else prompt
     lines = [piece for line in body.split("\n") for piece in _broken(line, letters)]
     height = len(lines) * SIZE * LINE + 2 * MARGIN

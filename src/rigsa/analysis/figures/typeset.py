@@ -6,6 +6,8 @@ from functools import cache
 
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
+from rigsa.printable import UNSHOWN, printable
+
 SANS = FontProperties(family="DejaVu Sans")
 MONO = FontProperties(family="DejaVu Sans Mono")
 MONO_ADVANCE = 0.602  # of the font size; DejaVu Sans Mono
@@ -15,9 +17,22 @@ IMAGE_ROW = re.compile(r"\d{4,}$")
 
 
 @cache
+def _characters(font: str) -> frozenset[str]:
+    return frozenset(map(chr, get_font(findfont(font)).get_charmap()))
+
+
+def drawable(text: str, font: FontProperties = SANS) -> str:
+    """What a model or a data set says, in characters that the font has."""
+    known = _characters(font.get_name()) | {"\n"}
+    return "".join(c if c in known else UNSHOWN for c in printable(text))
+
+
+@cache
 def _advance(character: str, font: str) -> float:
-    """In units of the font size."""
+    """In units of the font size; a character that the font lacks is as wide as the one instead."""
     face = get_font(findfont(font))
+    if character not in _characters(font):
+        character = UNSHOWN
     face.set_size(100, 72)
     return face.load_char(ord(character)).linearHoriAdvance / 65536 / 100
 

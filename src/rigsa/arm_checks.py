@@ -1,0 +1,157 @@
+"""What a schema cannot say of one arm: adapter, mask and training must fit base model and data."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rigsa import schedule
+from rigsa.batches import optimizer_steps
+from rigsa.catalog import BASE_MODELS
+from rigsa.errors import ConfigError
+from rigsa.mask_rules import RULES_AFTER_TRAINING, RULES_WITH_INITIAL_VALUES
+from rigsa.validation import one_of
+
+if TYPE_CHECKING:
+    from rigsa.study import Arm, Study
+
+# The linear layers of a base model that is trained here, which is a Llama.
+LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+LOW_BIT = ("adamw_torch_8bit", "adamw_torch_4bit")
+# Those that transformers hands on to each optimizer; it drops all others without a word.
+OPTIONS = dict.fromkeys(LOW_BIT, ("bf16_stochastic_round",)) | {
+    "sgd": ("momentum", "dampening", "nesterov")
+}
+
+
+def check_arm(study: "Study", arm: "Arm", path: Path) -> None:
+    where = f"{path}: arms.{arm.name}"
+    if arm.base == "four_bit" and "four_bit" not in study.base_model_entry:
+        raise ConfigError(
+            f"{where}.base is four_bit, but {BASE_MODELS} gives {study.base_model} no four_bit "
+            "entry; add one, or use base: full."
+        )
+    if arm.adapter is None:
+        for key, given in (("mask", arm.mask is not None), ("iterations", arm.iterations > 1)):
+            if given:
+                raise ConfigError(f"{where}.{key} needs an adapter; add {arm.name}.adapter.")
+        return
+    _check_adapter(study.base_model_entry, arm, where)
+    if arm.mask is not None:
+        _check_mask(study, arm, where)
+    elif arm.iterations > 1:
+        raise ConfigError(f"{where}.iterations needs a mask rule; add {arm.name}.mask.")
+
+
+def check_training(arm: "Arm", rows: int | None, path: Path) -> None:
+    """`rows` are the target task's training items, None where their number is not known yet."""
+    training, where = arm.training, f"{path}: training of arm {arm.name}"
+    options, optimizer = training.get("optimizer_options", {}), training["optimizer"]
+    for option in options:
+        known = OPTIONS.get(optimizer, ())
+        if option not in known:
+            ending = (
+                one_of(option, known) if known else "it takes none; take optimizer_options out."
+            )
+            raise ConfigError(
+                f"{where}: optimizer_options has {option!r}, which {optimizer} does not know; "
+                f"{ending}"
+            )
+    if options.get("nesterov") and (options.get("dampening") or not options.get("momentum")):
+        raise ConfigError(
+            f"{where}: optimizer_options.nesterov needs a momentum and no dampening; set momentum."
+        )
+    if "warmup_steps" in training and "warmup_ratio" in training:
+        raise ConfigError(f"{where}: it has both warmup_steps and warmup_ratio; keep one of them.")
+    if rows is None:
+        return
+    if training["batch_size"] > rows:
+        raise ConfigError(
+            f"{where}: batch_size is {training['batch_size']}, but the target task has {rows} "
+            "training items; set it to as many or fewer."
+        )
+    try:
+        steps = optimizer_steps(training, rows)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    if training.get("warmup_steps", 0) >= steps:
+        raise ConfigError(
+            f"{where}: warmup_steps is {training['warmup_steps']}, but there are {steps} steps; "
+            "set fewer, or warmup_ratio."
+        )
+
+
+def _check_adapter(base_model: Mapping[str, Any], arm: "Arm", where: str) -> None:
+    adapter = arm.adapter
+    sparse = adapter["type"] == "sparse_delta"
+    if sparse and arm.base == "four_bit":
+        raise ConfigError(f"{where}.base is four_bit, and a sparse delta needs base: full.")
+    if adapter.get("dtype") == "bfloat16" and not _rounds_stochastically(arm.training):
+        raise ConfigError(
+            f"{where}.adapter.dtype is bfloat16, in which small steps are lost with optimizer "
+            f"{arm.training['optimizer']}; use adamw_torch_8bit or adamw_torch_4bit with "
+            "optimizer_options: {bf16_stochastic_round: true}, or dtype: float32."
+        )
+    closed = adapter.get("gate", "matrix") != "none" and adapter.get("gate_init") == 0
+    if sparse and closed and adapter.get("init") == "zero":
+        raise ConfigError(
+            f"{where}.adapter has init zero and gate_init 0, so that nothing has a gradient; set "
+            "one of the two."
+        )
+    targets = adapter.get("target_modules", "all-linear")
+    if base_model["source"] == "trained" and targets != "all-linear":
+        for target in targets:
+            if target.split(".")[-1] not in LINEARS:
+                raise ConfigError(
+                    f"{where}.adapter.target_modules names {target!r}, which the base model has "
+                    f"not; {one_of(target, LINEARS)}"
+                )
+    width = _width(base_model)
+    if not sparse and width is not None and adapter["r"] > width:
+        raise ConfigError(
+            f"{where}.adapter.r is {adapter['r']}, but the base model is {width} wide, and no "
+            "rank is higher; set it lower."
+        )
+
+
+def _width(base_model: Mapping[str, Any]) -> int | None:
+    return base_model.get("architecture", base_model.get("forecast", {})).get("hidden_size")
+
+
+def _rounds_stochastically(training: Mapping[str, Any]) -> bool:
+    options = training.get("optimizer_options", {})
+    return training["optimizer"] in LOW_BIT and options.get("bf16_stochastic_round", False)
+
+
+def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
+    mask, rule = arm.mask, arm.mask["rule"]
+    if arm.adapter["type"] != "sparse_delta":
+        raise ConfigError(
+            f"{where}.mask does not go with an adapter of type {arm.adapter['type']!r}; "
+            "masks are for sparse_delta."
+        )
+    if not arm.starts_dense and rule in RULES_AFTER_TRAINING:
+        raise ConfigError(
+            f"{where}.mask.rule {rule!r} looks at trained weights; set iterations to 2 or more, so "
+            "that there is a dense step before it."
+        )
+    if arm.adapter.get("init") == "zero" and rule in RULES_WITH_INITIAL_VALUES:
+        raise ConfigError(
+            f"{where}.mask.rule {rule!r} looks at initial values, which adapter.init zero makes "
+            "all alike; set init to uniform, or take the rule large_final."
+        )
+    schedule.check(mask, arm.iterations, f"{where}.mask")
+    reference = mask.get("density_of")
+    # An arm that takes its density from elsewhere gives none, so that there is no circle.
+    masked = [a.name for a in study.arms.values() if a.mask and "density_of" not in a.mask]
+    if reference is not None and reference not in masked:
+        raise ConfigError(
+            f"{where}.mask.density_of is {reference!r}, which is no arm with a mask; "
+            f"{one_of(reference, masked)}"
+        )
+    width, density = _width(study.base_model_entry), study.density(arm.name, arm.iterations - 1)
+    in_each = reference is None and mask.get("scope", "matrix") == "matrix"
+    if in_each and width and density is not None and round(density * width**2) == 0:
+        raise ConfigError(
+            f"{where}.mask keeps {density:.2g} of a matrix of {width} x {width} weights, which is "
+            "none; set its density higher."
+        )

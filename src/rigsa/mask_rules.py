@@ -1,0 +1,18 @@
+"""What each mask rule looks at; the rules themselves are in `rigsa.masks.criteria`."""
+
+# Rules that look at a trained predecessor; the first training of such an arm is dense.
+RULES_AFTER_TRAINING = frozenset(
+    {
+        "large_final",
+        "small_final",
+        "large_final_same_sign",
+        "large_final_diff_sign",
+        "magnitude_increase",
+        "movement",
+    }
+)
+RULES_WITH_GRADIENTS = frozenset({"snip", "grad"})
+# Rules that say nothing where every initial value is 0.
+RULES_WITH_INITIAL_VALUES = frozenset(
+    {"large_init", "small_init", "large_final_same_sign", "large_final_diff_sign", "snip"}
+)

@@ -1,0 +1,73 @@
+"""A job's SPEC from the command line: JSON in which a wrong or missing key is one sentence."""
+
+import json
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from rigsa.errors import ConfigError, FileError
+
+# Every job means the same by a key, at whatever depth it stands.
+TEXT = (
+    *("task", "generator", "images", "subset_of", "stock", "lm_eval", "metric", "benchmark"),
+    *("rule", "scope", "precision", "kind", "folder", "repository", "revision"),
+    *("type", "optimizer", "schedule"),
+)
+WHOLE = (
+    *("seed", "fewshot", "train", "validation", "test", "batch_size", "logs"),
+    *("vocabulary", "steps", "rows", "row_tokens", "hidden_size", "num_hidden_layers", "r"),
+)
+NUMBERS = ("learning_rate", "weight_decay", "epochs", "max_grad_norm", "warmup_ratio", "gate_init")
+OBJECTS = ("adapter", "training", "counts", "architecture", "mixture", "most_turns")
+KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(TEXT, (str,)),
+    **dict.fromkeys(WHOLE, (int,)),
+    **dict.fromkeys(NUMBERS, (int, float)),
+    **dict.fromkeys(OBJECTS, (dict,)),
+    **dict.fromkeys(("keep", "density"), (int, float, NoneType)),
+    **dict.fromkeys(("chat", "four_bit"), (bool,)),
+    "tasks": (list,),
+    "limit": (int, NoneType),
+    "config": (str, NoneType),
+    "quantization": (dict, NoneType),
+}
+NAMES = {str: "text", int: "a whole number", float: "a number", dict: "an object", list: "a list"}
+NAMES |= {bool: "true or false", NoneType: "null"}
+
+
+class Spec(dict):
+    """An object of a SPEC, which says that it lacks a key instead of raising KeyError."""
+
+    def __missing__(self, key: str) -> Any:
+        raise ConfigError(f"SPEC lacks the key {key!r}; `rigsa spec` prints whole ones.")
+
+
+def read_spec(text: str) -> Spec:
+    """A spec from JSON text or from the file that holds it."""
+    try:
+        content = json.loads(
+            text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8"),
+            object_hook=_checked,
+            parse_constant=_no_number,
+        )
+    except OSError:
+        raise FileError(f"SPEC names the file {text!r}, which cannot be read.") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"SPEC is not valid JSON: {error}.") from None
+    if not isinstance(content, Spec):
+        raise ConfigError(f"SPEC must be an object of keys and values, not {content!r:.60}.")
+    return content
+
+
+def _checked(content: dict[str, Any]) -> Spec:
+    for key, value in content.items():
+        kinds = KINDS.get(key, (type(value),))
+        # A bool is an int for Python alone.
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            wanted = " or ".join(NAMES[kind] for kind in kinds)
+            raise ConfigError(f"SPEC has {key} {value!r:.60}; it must be {wanted}.")
+    return Spec(content)
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")

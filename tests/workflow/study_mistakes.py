@@ -1,0 +1,197 @@
+"""Mistakes in a study file: what is changed in studies/embedded.yaml, and what must be said."""
+
+from tests.workflow.edits import GONE
+
+NAN, INFINITE = float("nan"), float("inf")
+SPARSE = {"type": "sparse_delta", "init": "zero"}
+NAME = "it must be made of at most 60 letters, digits and _"
+TITLE = "it must be one line of at most 200 characters that begins with none of = + - @"
+
+
+def arm(**keys: object) -> dict[str, object]:
+    return {"arms.new": {"title": "New", **keys}}
+
+
+WHOLE = [
+    ({"tilte": "x"}, "unknown key tilte; did you mean 'title'?"),
+    ({"title": GONE}, "the file lacks the key 'title'."),
+    ({"title": ""}, f"title is ''; {TITLE}"),
+    ({"title": None}, "title must be of type string, not None"),
+    ({"title": "=cmd|' /C calc'!A0"}, TITLE),
+    ({"title": "two\nlines"}, TITLE),
+    ({"title": "red \x1b[31m alert"}, TITLE),
+    ({"title": "x" * 201}, TITLE),
+    ({"gpu": "yes"}, "gpu must be of type boolean, not 'yes'"),
+    ({"seeds": []}, "seeds is empty"),
+    ({"seeds": [1, 1]}, "seeds names something twice"),
+    ({"seeds": 3}, "seeds must be of type array, not 3"),
+    ({"seeds": [True]}, "seeds.0 must be of type integer, not True"),
+    ({"seeds": [1.0]}, "seeds.0 must be of type integer, not 1.0"),
+    ({"seeds": [-1]}, "seeds.0 is -1; it must be at least 0"),
+    (
+        {"seeds": [2**64]},
+        "seeds.0 is 18446744073709551616; it must be at least 0 and at most 42949",
+    ),
+    ({"base_model": "embeded"}, "base_model is 'embeded'; did you mean 'embedded'?"),
+    ({"base_model": "../x"}, f"base_model is '../x'; {NAME}"),
+    ({"figures": {"width": 1}}, "figures.width is 1; it must be at least 2 and at most 50"),
+    ({"figures": {"width": 1e9}}, "figures.width is 1000000000.0; it must be"),
+    (
+        {"figures": {"colors": {"imp": "blue"}}},
+        "colors.imp is 'blue'; it must be a colour such as",
+    ),
+    (
+        {"figures": {"colors": {"rigsaw": "#000000"}}},
+        "names 'rigsaw', which is neither an arm nor a family of them; did you mean 'rigsa'?",
+    ),
+]
+
+TASKS = [
+    ({"target_task": "digits"}, "target_task is 'digits'"),
+    ({"target_task": "tiny_gsm"}, "source_tasks names the target task 'tiny_gsm'"),
+    (
+        {"target_task": "piqa", "benchmarks.textual_digits.task": "piqa"},
+        "target_task is 'piqa', which has no images to learn",
+    ),
+    (
+        {"source_tasks": ["textual_mnist"]},
+        "source_tasks.0 is 'textual_mnist', a task of images",
+    ),
+    ({"source_tasks": ["tiny_gms"]}, "did you mean 'tiny_gsm'?"),
+    ({"source_tasks": "tiny_gsm"}, "source_tasks must be of type array"),
+    ({"benchmarks": {}}, "benchmarks is empty"),
+    ({"benchmarks.tiny_gsm.task": "gsm"}, "benchmarks.tiny_gsm.task is 'gsm'"),
+    ({"benchmarks.tiny_gsm.fewshot": -1}, "fewshot is -1; it must be at least 0"),
+    (
+        {"benchmarks.tiny_gsm.fewshot": 24000},
+        "fewshot is 24000, and studies/catalog/tasks.yaml gives tiny_gsm only 24000 items to show",
+    ),
+    ({"benchmarks.tiny_gsm.sampler": "first"}, "did you mean 'first_n'?"),
+    ({"benchmarks.tiny_gsm.limit": 0}, "limit is 0; it must be at least 1"),
+    (
+        {"benchmarks.textual_digits_5shot.arms": ["x"]},
+        "benchmarks.textual_digits_5shot.arms names 'x'",
+    ),
+    ({"benchmarks.textual_digits.arms": ["base"]}, "no benchmark asks target task 'textual_dig"),
+    ({"benchmarks.tiny_piqa": GONE}, "no benchmark asks source task 'tiny_piqa'"),
+    (
+        {"benchmarks.density": {"task": "tiny_gsm", "fewshot": 0}},
+        "benchmarks.density has the name of another column of the tables; rename it",
+    ),
+    (
+        {"benchmarks.tiny_gsm_se": {"task": "tiny_gsm", "fewshot": 0}},
+        "benchmarks.tiny_gsm_se has the name of another column",
+    ),
+    (
+        {"benchmarks.TINY_GSM": {"task": "tiny_gsm", "fewshot": 0}},
+        "benchmarks: 'TINY_GSM' and 'tiny_gsm' would share their files; rename one",
+    ),
+]
+
+TRAINING = [
+    ({"training.learning_rat": 1.0}, "did you mean 'learning_rate'?"),
+    ({"training.learning_rate": "1e-4"}, "not '1e-4' (YAML reads 1e-4 as text"),
+    ({"training.learning_rate": "0.1"}, "not '0.1' (write it without quotes)"),
+    ({"training.learning_rate": 0}, "learning_rate is 0; it must be greater than 0"),
+    ({"training.learning_rate": INFINITE}, "learning_rate must be a finite number, not inf"),
+    ({"training.weight_decay": NAN}, "weight_decay must be a finite number, not nan"),
+    ({"training.batch_size": 16.0}, "batch_size must be of type integer, not 16.0"),
+    ({"training.batch_size": 2000}, "batch_size is 2000, but the target task has 1297 training"),
+    ({"training.epochs": 0.001}, "epochs is 0.001, less than one batch of 16 of the 1297"),
+    ({"training.epochs": 1e300}, "epochs is 1e+300; it must be greater than 0 and at most 10000"),
+    (
+        {"training.warmup_ratio": GONE, "training.warmup_steps": 486},
+        "warmup_steps is 486, but there are 486 steps; set fewer, or warmup_ratio",
+    ),
+    ({"training.warmup_steps": 5}, "it has both warmup_steps and warmup_ratio; keep one"),
+    ({"training.warmup_ratio": 1}, "warmup_ratio is 1; it must be at least 0 and less than 1"),
+    (
+        {"training.optimizer": "adam"},
+        "training.optimizer is 'adam'; There are: adamw_bnb_8bit, adamw_torch,",
+    ),
+    (
+        {"training.optimizer_options": {"momentum": 0.9}},
+        "optimizer_options has 'momentum', which adamw_torch_fused does not know; it takes none",
+    ),
+    (
+        {"training.optimizer_options": {"bf16_stochastic": True}},
+        "did you mean 'bf16_stochastic_round'?",
+    ),
+    (
+        {"training.optimizer": "sgd", "training.optimizer_options": {"nesterov": True}},
+        "optimizer_options.nesterov needs a momentum and no dampening; set momentum",
+    ),
+    ({"training.logs": True}, "training.logs must be of type integer, not True"),
+]
+
+ARMS = [
+    ({"arms": {}}, "arms is empty"),
+    (
+        {"arms": {"base": {"title": "Base"}}, "benchmarks.textual_digits_5shot": GONE},
+        "arms trains nothing; give one of them an adapter",
+    ),
+    ({"arms.no spaces": {"title": "x"}}, f"arms has a key that is 'no spaces'; {NAME}"),
+    ({"arms./": {"title": "x"}}, f"arms has a key that is '/'; {NAME}"),
+    ({"arms.-rf": {"title": "x"}}, f"arms has a key that is '-rf'; {NAME}"),
+    ({"arms.$(touch pwned)": {"title": "x"}}, f"'$(touch pwned)'; {NAME}"),
+    ({"arms.{seed}": {"title": "x"}}, f"'{{seed}}'; {NAME}"),
+    ({"arms.rigsa\n": {"title": "x"}}, rf"'rigsa\n'; {NAME}"),
+    ({"arms.rіgsa": {"title": "Cyrillic і"}}, f"arms has a key that is 'rіgsa'; {NAME}"),
+    ({"arms." + "x" * 300: {"title": "x"}}, NAME),
+    ({"arms.Rigsa": {"title": "x"}}, "arms: 'Rigsa' and 'rigsa' would share their files"),
+    ({"arms.rigsa.title": "Base"}, "arms.rigsa.title is 'Base', as is that of base; tables"),
+    ({"arms.rigsa.title": "@SUM(A1)"}, f"arms.rigsa.title is '@SUM(A1)'; {TITLE}"),
+    ({"arms.rigsa.trainig": {}}, "unknown key arms.rigsa.trainig"),
+    ({"arms.rigsa.iterations": 1}, "set iterations to 2 or more"),
+    ({"arms.rigsa.iterations": 10**9}, "iterations is 1000000000; it must be at least 1 and at m"),
+    ({"arms.rigsa.base": "four_bit"}, "a sparse delta needs base: full"),
+    ({"arms.rigsa.mask": GONE}, "arms.rigsa.iterations needs a mask rule"),
+    ({"arms.rigsa.adapter": GONE}, "arms.rigsa.mask needs an adapter"),
+]
+
+ADAPTERS = [
+    ({"arms.rigsa.adapter": {}}, "arms.rigsa.adapter lacks the key 'type'"),
+    ({"arms.rigsa.adapter.type": "lorra"}, "did you mean 'lora'?"),
+    ({"arms.rigsa.adapter.r": 4}, "unknown key arms.rigsa.adapter.r"),
+    ({"arms.rigsa.adapter.gate_init": NAN}, "gate_init must be a finite number, not nan"),
+    ({"arms.rigsa.adapter.init_scale": -1}, "init_scale is -1; it must be greater than 0"),
+    ({"arms.rigsa.adapter.dtype": "bfloat16"}, "in which small steps are lost with optimizer"),
+    (arm(adapter={**SPARSE, "gate_init": 0}), "init zero and gate_init 0, so that nothing has a g"),
+    ({"arms.qlora_r1.adapter.r": 0}, "adapter.r is 0; it must be at least 1"),
+    ({"arms.qlora_r1.adapter.r": 4096}, "r is 4096, but the base model is 128 wide"),
+    ({"arms.qlora_r1.adapter.lora_dropout": 1}, "lora_dropout is 1; it must be at least 0 and l"),
+    ({"arms.qlora_r1.adapter.target_modules": "q_proj"}, "is 'q_proj'; There are: all-linear."),
+    (
+        {"arms.qlora_r1.adapter.target_modules": ["q_porj"]},
+        "target_modules names 'q_porj', which the base model has not; did you mean 'q_proj'?",
+    ),
+    (
+        {"arms.qlora_r1.adapter.target_modules": [".*"]},
+        "target_modules.0 is '.*'; it must be the name of a module",
+    ),
+]
+
+MASK = "arms.rigsa.mask"
+MASKS = [
+    ({f"{MASK}.density": 0}, "density is 0; it must be greater than 0 and at most 1"),
+    ({f"{MASK}.density": 1.5}, "density is 1.5; it must be"),
+    ({f"{MASK}.density": 1e-6}, "keeps 1e-06 of a matrix of 128 x 128 weights, which is none"),
+    ({MASK: {"rule": "largest", "keep": 0.8}}, "rule is 'largest'"),
+    ({f"{MASK}.keep": 0.8}, "exactly one of keep, density, densities, density_of"),
+    ({f"{MASK}.density": GONE}, "it says none"),
+    (
+        {MASK: {"rule": "movement", "densities": [1, 0.5, 0.6, 0.1, 0.1]}},
+        "densities grows from 0.5 to 0.6 at step 2",
+    ),
+    ({MASK: {"rule": "movement", "densities": [1, 0.5]}}, "needs one for each of the 5 iterations"),
+    ({"arms.rigsa.adapter.init": "zero"}, "'large_final_same_sign' looks at initial values"),
+    (
+        {"arms.random_mask.mask.density_of": "rigsaw"},
+        "density_of is 'rigsaw', which is no arm with a mask; did you mean",
+    ),
+    ({"arms.random_mask.mask.density_of": "random_mask"}, "which is no arm with a mask"),
+    ({"arms.random_mask.mask.density_of": "qlora_r1"}, "which is no arm with a mask"),
+    ({"arms.qlora_r1.mask": {"rule": "random", "density": 0.1}}, "masks are for sparse_delta"),
+]
+
+STUDY_MISTAKES = WHOLE + TASKS + TRAINING + ARMS + ADAPTERS + MASKS
