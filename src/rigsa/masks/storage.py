@@ -185,7 +185,7 @@ def stored_mask(path: Path) -> Iterator[StoredMask]:
     try:
         with safe_open(path, framework="pt") as file:
             yield StoredMask(file, path)
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise FileError(
             f"{path} is corrupt ({error}); delete it, and the next run makes it again."
         ) from None
