@@ -87,7 +87,10 @@ def adapted_model(folder: Path, dtype: str) -> PreTrainedModel:
     """SmolLM2's shape with a dense sparse delta, on the meta device, recomputing activations."""
     AttentionInterface.register("counted", flash_attention)
     config = AutoConfig.from_pretrained(
-        folder, local_files_only=True, attn_implementation="counted"
+        folder,
+        local_files_only=True,
+        trust_remote_code=False,
+        attn_implementation="counted",
     )
     with torch.device("meta"):
         base = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)

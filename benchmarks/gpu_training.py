@@ -36,7 +36,7 @@ CONTEXT_GIB = 1.0  # what CUDA and the display take of a card
 
 
 def adapted(folder: Path, density: float) -> torch.nn.Module:
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     with torch.device("cuda"):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     model.requires_grad_(False)

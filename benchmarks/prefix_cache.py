@@ -193,13 +193,13 @@ def _idx(path: Path, header: int, count: int) -> np.ndarray:
 
 def _tokenizer(options: argparse.Namespace, splits: dict[str, list[dict[str, Any]]]) -> Any:
     if options.case == "mnist" and options.data is not None:
-        return AutoTokenizer.from_pretrained(options.data / "smollm2")
+        return AutoTokenizer.from_pretrained(options.data / "smollm2", trust_remote_code=False)
     return build_tokenizer([json.dumps(doc) for docs in splits.values() for doc in docs], 1400)
 
 
 def _model(options: argparse.Namespace, tokenizer: Any) -> LlamaForCausalLM:
     if options.config is not None:
-        config = AutoConfig.from_pretrained(options.config)
+        config = AutoConfig.from_pretrained(options.config, trust_remote_code=False)
     elif options.case == "mnist":
         config = LlamaConfig(
             hidden_size=512,

@@ -63,7 +63,7 @@ def own_memory(process: int) -> int:
 def prune(model: Path, layers: int, options: argparse.Namespace) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         folder = Path(scratch)
-        config = AutoConfig.from_pretrained(model)
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False)
         config.num_hidden_layers = layers
         config.save_pretrained(folder / "model")
         shapes = adapted_shapes(folder / "model")
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where 4 GB may be written for a while")
     parser.add_argument("--output", type=Path, help="JSON to write")
     options = parser.parse_args()
-    layers = AutoConfig.from_pretrained(options.model).num_hidden_layers
+    layers = AutoConfig.from_pretrained(options.model, trust_remote_code=False).num_hidden_layers
     results = [prune(options.model, count, options) for count in (1, layers)]
     for row in results:
         print(

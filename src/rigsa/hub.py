@@ -55,7 +55,8 @@ def snapshot(repository: str, revision: str, kind: str, patterns: Sequence[str])
             f"The hub's {kind} {repository} has no revision {revision!r}; name a branch, tag or "
             "commit of it in studies/catalog/."
         ) from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    # huggingface_hub says ValueError of a file list that would write outside of its cache.
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise FileError(
             f"The {what} is not in the hub's cache and cannot be downloaded ({first}); run "

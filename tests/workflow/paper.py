@@ -51,7 +51,7 @@ def cut_down(project: Project) -> None:
     def study(content: dict[str, Any]) -> None:
         content["arms"] = {name: content["arms"][name] for name in KEPT_ARMS}
         content["arms"]["rigsa"]["iterations"] = 2
-        content["training"] |= {"epochs": 0.016, "batch_size": 8, "logs": 1}
+        content["training"] |= {"epochs": 0.016, "batch_size": 8, "warmup_steps": 1, "logs": 1}
         del content["arms"]["qlora_r1"]["training"]["epochs"]
         for benchmark in content["benchmarks"].values():
             benchmark["limit"] = 2

@@ -161,7 +161,13 @@ class StoredMask:
 def stored_mask(path: Path) -> Iterator[StoredMask]:
     """Raises FileError where the file is missing, truncated or of another kind."""
     with read_tensors(path) as file:
-        yield StoredMask(file, path)
+        try:
+            stored = StoredMask(file, path)
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise FileError(
+                f"{path} is corrupt ({error}); delete it, and the next run makes it again."
+            ) from None
+        yield stored
 
 
 def load_mask(path: Path) -> Mask:

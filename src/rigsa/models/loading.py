@@ -16,7 +16,7 @@ from transformers import (
 from rigsa.device import check_device
 from rigsa.errors import FileError, RigsaError
 from rigsa.machine import Machine
-from rigsa.models.folder import READY, check_adapter_folder, check_config, local
+from rigsa.models.folder import READY, check_adapter_folder, check_config, local, weight_files
 from rigsa.tensors import read_tensors
 
 # The faster one wherever it was measured.
@@ -42,6 +42,7 @@ def load_base(
     """
     check_device(machine.device, machine.precision)
     check_config(folder, str(folder), four_bit=quantization == READY)
+    weight_files(folder, str(folder))
     options: dict[str, Any] = {
         "dtype": getattr(torch, machine.precision),
         "attn_implementation": DEFAULT_ATTENTION
@@ -84,9 +85,16 @@ def four_bit_layers(model: torch.nn.Module) -> list[torch.nn.Module]:
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    return AutoTokenizer.from_pretrained(
-        local(folder), local_files_only=True, trust_remote_code=False
-    )
+    """Raises FileError where the folder's tokenizer is corrupt or needs code of its own."""
+    try:
+        return AutoTokenizer.from_pretrained(
+            local(folder), local_files_only=True, trust_remote_code=False
+        )
+    except FileError:
+        raise
+    except Exception as error:  # Of a corrupt file, tokenizers raises nothing narrower.
+        first = (str(error).strip() or repr(error)).splitlines()[0]
+        raise FileError(f"{folder} cannot be read as a tokenizer ({first}).") from None
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> torch.nn.Module:
