@@ -14,24 +14,8 @@ RULES = [ROOT / "Snakefile", *sorted(ROOT.glob("workflow/rules/*.smk"))]
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen"}
 SAFE_LOADERS = {"yaml.SafeLoader", "TaskLoader"}  # the second is a SafeLoader, too
-# What a command of a rule holds without quotes: numbers, and words that a schema chose from a list.
-UNQUOTED = {
-    "threads",
-    "wildcards.table",
-    "wildcards.figure",
-    "DEVICE",
-    "machine_flags('{threads}')",
-    "training_flags()",
-}
-IN_FLAGS = {
-    "DEVICE",
-    "threads",
-    "config['attention']",
-    "config['eval_batch_size']",
-    "config['micro_batch_size']",
-    "config['activation_checkpointing']",
-    "config['dataloader_workers']",
-}
+# What a command of a rule holds without quotes: numbers, and names of this package's own.
+UNQUOTED = {"threads", "wildcards.table", "wildcards.figure"}
 
 
 def name_of(node: ast.AST) -> str:
@@ -123,10 +107,3 @@ def test_every_value_in_a_command_is_quoted_for_the_shell() -> None:
                 value = value.replace("(THREADS)", "('{threads}')")
                 assert value.endswith(":q") or value in UNQUOTED, f"{path.name}: {{{value}}}"
     assert seen > 40
-
-
-def test_flags_without_quotes_are_numbers_and_words_of_a_list() -> None:
-    text = (ROOT / "workflow/rules/common.smk").read_text()
-    parts = re.findall(r"def (?:machine|training)_flags\(.*?\n\n\n", text, re.DOTALL)
-    assert len(parts) == 2
-    assert set(re.findall(r"\{(.*?)\}", "".join(parts))) == IN_FLAGS

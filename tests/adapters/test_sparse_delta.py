@@ -223,7 +223,7 @@ def test_a_corrupt_adapter_is_named(tmp_path) -> None:
     _adapted(0.5).save_pretrained(tmp_path)
     file = tmp_path / "adapter_model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(FileError, match="cannot be read as an adapter"):
+    with pytest.raises(FileError, match=r"adapter_model\.safetensors is corrupt"):
         load_adapter(make_llama(), tmp_path)
 
 

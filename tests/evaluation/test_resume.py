@@ -11,6 +11,7 @@ from rigsa.evaluation.evaluate import evaluate
 from rigsa.evaluation.kept_answers import ANSWERS, kept_answers
 from rigsa.evaluation.results import write_evaluation
 from rigsa.files import read_json
+from rigsa.resume.unfinished import clear_finished
 
 # Choices, one token, many tokens.
 TASKS = ("tiny_hellaswag", "textual_digits", "tiny_gsm")
@@ -50,6 +51,7 @@ class Asked:
         if keep:
             with kept_answers(self.kept, task, {"task": task}, []) as kept:
                 found = self._evaluate(task, settings | {"kept": kept})
+            clear_finished(self.kept.parent, self.kept.name)
         else:
             found = self._evaluate(task, settings)
         scores, samples = self.folder / "x.json", self.folder / "x.samples.parquet"

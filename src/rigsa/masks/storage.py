@@ -1,6 +1,7 @@
 """Masks in memory and on disk: one bit a weight, packed; files are safetensors."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from rigsa.errors import FileError
 from rigsa.tensors import entries, read_tensors, written_tensors
@@ -152,6 +154,9 @@ class StoredMask:
         self.kept = int(metadata["kept"])
         self.shapes = {n: tuple(s) for n, s in json.loads(metadata["shapes"]).items()}
         self.provenance = json.loads(metadata.get("provenance", "{}"))
+        for name, shape in self.shapes.items():
+            if file.get_slice(name).get_shape() != [-(-math.prod(shape) // 8)]:
+                raise ValueError(f"{name} has not one bit for each of {shape} weights")
 
     def bits(self, module: str) -> torch.Tensor:
         return self._file.get_tensor(module)
@@ -163,7 +168,7 @@ def stored_mask(path: Path) -> Iterator[StoredMask]:
     with read_tensors(path) as file:
         try:
             stored = StoredMask(file, path)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise FileError(
                 f"{path} is corrupt ({error}); delete it, and the next run makes it again."
             ) from None

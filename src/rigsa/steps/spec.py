@@ -1,6 +1,7 @@
 """A job's SPEC from the command line: JSON in which a wrong or missing key is one sentence."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -9,7 +10,7 @@ from rigsa.errors import ConfigError, FileError
 
 # Every job means the same by a key, at whatever depth it stands.
 TEXT = (
-    *("task", "generator", "images", "subset_of", "stock", "lm_eval", "metric", "benchmark"),
+    *("task", "generator", "images", "subset_of", "stock", "lm_eval", "benchmark", "code"),
     *("rule", "scope", "precision", "kind", "folder", "repository", "revision"),
     *("type", "optimizer", "schedule"),
 )
@@ -19,16 +20,18 @@ WHOLE = (
 )
 NUMBERS = ("learning_rate", "weight_decay", "epochs", "max_grad_norm", "warmup_ratio", "gate_init")
 OBJECTS = ("adapter", "training", "counts", "architecture", "mixture", "most_turns")
+BY_NAME = ("inputs", "versions")
 KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(TEXT, (str,)),
     **dict.fromkeys(WHOLE, (int,)),
     **dict.fromkeys(NUMBERS, (int, float)),
     **dict.fromkeys(OBJECTS, (dict,)),
+    **dict.fromkeys(BY_NAME, (dict,)),
     **dict.fromkeys(("keep", "density"), (int, float, NoneType)),
     **dict.fromkeys(("chat", "four_bit"), (bool,)),
     "tasks": (list,),
     "limit": (int, NoneType),
-    "config": (str, NoneType),
+    **dict.fromkeys(("config", "metric", "method"), (str, NoneType)),
     "quantization": (dict, NoneType),
 }
 NAMES = {str: "text", int: "a whole number", float: "a number", dict: "an object", list: "a list"}
@@ -47,26 +50,32 @@ def read_spec(text: str) -> Spec:
     try:
         content = json.loads(
             text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8"),
-            object_hook=_checked,
             parse_constant=_no_number,
         )
     except OSError:
         raise FileError(f"SPEC names the file {text!r}, which cannot be read.") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"SPEC is not valid JSON: {error}.") from None
-    if not isinstance(content, Spec):
+    if not isinstance(content, dict):
         raise ConfigError(f"SPEC must be an object of keys and values, not {content!r:.60}.")
-    return content
+    return _checked(content, KINDS)
 
 
-def _checked(content: dict[str, Any]) -> Spec:
+def _checked(content: dict[str, Any], known: Mapping[str, tuple[type, ...]]) -> Spec:
     for key, value in content.items():
-        kinds = KINDS.get(key, (type(value),))
+        kinds = known.get(key, (type(value),))
         # A bool is an int for Python alone.
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             wanted = " or ".join(NAMES[kind] for kind in kinds)
             raise ConfigError(f"SPEC has {key} {value!r:.60}; it must be {wanted}.")
-    return Spec(content)
+    return Spec({key: _part(key, value, known) for key, value in content.items()})
+
+
+def _part(key: str, value: Any, known: Mapping[str, tuple[type, ...]]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    # Inputs and versions have names as keys, which may be those of settings.
+    return _checked(value, dict.fromkeys(value, (str, NoneType)) if key in BY_NAME else known)
 
 
 def _no_number(name: str) -> float:
