@@ -55,13 +55,13 @@ rule all:
 
 onstart:
     PLANNED = list(workflow.dag.needrun_jobs())
-    LOCKS = lock_planned(PLANNED)
     # On a cluster the GPU is elsewhere, and each job looks for itself.
     if workflow.local_exec and any(job.resources.get("gpu") for job in PLANNED):
         try:
             check_device(DEVICE, PRECISION)
         except RigsaError as error:
             sys.exit(f"Error: {error}")
+    LOCKS = lock_planned(PLANNED)
     fetch_first(PLANNED)
 
 

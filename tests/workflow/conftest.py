@@ -1,6 +1,7 @@
 """A copy of the project to break and to run."""
 
 import copy
+import fcntl
 import os
 import shutil
 import subprocess
@@ -66,15 +67,35 @@ class Project:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The quick study after a run from nothing; whoever changes it puts it back."""
+    """The quick study after a run from nothing; whoever changes it puts it back.
+
+    One process of the test run makes it, and each has a copy.
+    """
+    base = tmp_path_factory.getbasetemp()
+    common = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared_study"
+    with open(f"{common}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (common / "said").is_file():
+            shutil.rmtree(common, ignore_errors=True)
+            (common / "said").write_text(_run(Project(_made(common / "project"))))
+    project = Project(tmp_path_factory.mktemp("study"))
+    shutil.copytree(common / "project", project.folder, symlinks=True, dirs_exist_ok=True)
+    project.output = (common / "said").read_text()
+    return project
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _run(project: Project) -> str:
     from tests.workflow.quick import cut_down
 
-    project = Project(tmp_path_factory.mktemp("study"))
     cut_down(project)
     done = project.snakemake("--cores", "all", "--resources", "gpu=1")
     assert done.returncode == 0, done.stderr[-3000:]
-    project.output = done.stdout.strip()
-    return project
+    return done.stdout.strip()
 
 
 @pytest.fixture
