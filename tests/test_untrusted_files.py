@@ -216,9 +216,7 @@ def test_a_file_list_that_leads_outside_is_a_sentence(monkeypatch, tmp_path: Pat
         raise ValueError("Invalid pointer path: cannot create pointer path in ../../x.")
 
     monkeypatch.setattr(hub, "snapshot_download", refuse)
-    with pytest.raises(
-        FileError, match=r"some/data .* cannot be downloaded \(Invalid point"
-    ):
+    with pytest.raises(FileError, match=r"some/data .* cannot be downloaded \(Invalid point"):
         fetch({"kind": "dataset", "repository": "some/data", "revision": "main"}, tmp_path / "t")
 
 
