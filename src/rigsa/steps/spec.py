@@ -9,7 +9,7 @@ from rigsa.errors import ConfigError, FileError
 
 # Every job means the same by a key, at whatever depth it stands.
 TEXT = (
-    *("task", "generator", "images", "subset_of", "stock", "lm_eval", "metric", "benchmark"),
+    *("task", "generator", "images", "subset_of", "stock", "lm_eval", "benchmark"),
     *("rule", "scope", "precision", "kind", "folder", "repository", "revision"),
     *("type", "optimizer", "schedule"),
 )
@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("chat", "four_bit"), (bool,)),
     "tasks": (list,),
     "limit": (int, NoneType),
-    "config": (str, NoneType),
+    **dict.fromkeys(("config", "metric"), (str, NoneType)),
     "quantization": (dict, NoneType),
 }
 NAMES = {str: "text", int: "a whole number", float: "a number", dict: "an object", list: "a list"}
