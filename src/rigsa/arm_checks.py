@@ -129,6 +129,11 @@ def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
             f"{where}.mask does not go with an adapter of type {arm.adapter['type']!r}; "
             "masks are for sparse_delta."
         )
+    if arm.adapter.get("target_modules", "all-linear") != "all-linear":
+        raise ConfigError(
+            f"{where}.adapter.target_modules does not go with a mask, which is chosen over all "
+            "linear layers; leave it out."
+        )
     if not arm.starts_dense and rule in RULES_AFTER_TRAINING:
         raise ConfigError(
             f"{where}.mask.rule {rule!r} looks at trained weights; set iterations to 2 or more, so "

@@ -184,6 +184,7 @@ MASKS = [
         "densities grows from 0.5 to 0.6 at step 2",
     ),
     ({MASK: {"rule": "movement", "densities": [1, 0.5]}}, "needs one for each of the 5 iterations"),
+    ({"arms.rigsa.adapter.target_modules": ["q_proj"]}, "target_modules does not go with a mask"),
     ({"arms.rigsa.adapter.init": "zero"}, "'large_final_same_sign' looks at initial values"),
     (
         {"arms.random_mask.mask.density_of": "rigsaw"},

@@ -43,7 +43,7 @@ def nothing(project: Project) -> None:
 
 
 PAPER = "study=paper"
-TEMPLATE = "__use_yte__: true\n? open('pwned', 'w').close()\n: 1\n"
+TEMPLATE = "__use_yte__: true\nx: ?open('pwned', 'w').close()\n"
 KINDS = [
     # how it is broken, --config, the last line
     (changed(STUDY, training__learning_rate="1e-4"), (), f"{STUDY}: training.learning_rate must"),
