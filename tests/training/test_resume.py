@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rigsa.adapters.build import linear_shapes
-from rigsa.errors import RigsaError
+from rigsa.errors import FileError, RigsaError
 from rigsa.files import read_json, read_jsonl
 from rigsa.machine import Machine
 from rigsa.masks.storage import Mask, save_mask
@@ -205,6 +205,16 @@ def test_what_no_run_has_seen_is_not_trained_again(small_study, tmp_path, monkey
         file.unlink()
     assert job.run().passes == 0
     assert job.content() == whole
+
+
+def test_results_that_were_moved_are_missed_and_nothing_is_lost(
+    small_study, tmp_path, monkeypatch
+) -> None:
+    job = Job(small_study, tmp_path / "results", monkeypatch)
+    with pytest.raises(FileError, match="is gone; put the results folder back, and run the same"):
+        job.run(6, lambda: (tmp_path / "results").rename(tmp_path / "moved"))
+    (tmp_path / "moved").rename(tmp_path / "results")
+    assert job.run().passes == STEPS - 4
 
 
 def test_out_of_memory_keeps_what_was_reached(small_study, tmp_path, monkeypatch) -> None:
