@@ -61,7 +61,7 @@ onstart:
             check_device(DEVICE, PRECISION)
         except RigsaError as error:
             sys.exit(f"Error: {error}")
-    LOCKS = lock_planned(PLANNED)
+    lock_planned(PLANNED)
     fetch_first(PLANNED)
 
 

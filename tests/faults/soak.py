@@ -15,7 +15,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -49,26 +48,28 @@ def soak(folder: Path, kills: int, seed: int, whole: bool, pause: float) -> Tall
     if not whole:
         for project in (quiet, killed):
             smaller(project)
-    assert _started(quiet, folder / "quiet.log").wait() == 0, (folder / "quiet.log").read_text()
+    assert quiet.started(*COMMAND, output=folder / "quiet.log").wait() == 0, (
+        folder / "quiet.log"
+    ).read_text()
     log = folder / "killed.log"
-    ended = False
-    while not ended:
-        run = _started(killed, log)
-        left = rng.uniform(1, pause) if tally.kills.total() < kills else None
-        try:
-            code = run.wait(left)
-            ended = code == 0
-            # A job was killed, and the run ended by itself.
-            assert code in (0, 1), f"exit {code}\n{log.read_text()[-3000:]}"
-        except subprocess.TimeoutExpired:
-            way = rng.choice(WAYS)
-            if _kill(run, way):
-                tally.kills[way] += 1
-            asked = time.monotonic()
-            if way != "one job":
-                run.wait()
-            if way in ("Ctrl-C", "cluster"):
-                tally.longest_goodbye = max(tally.longest_goodbye, time.monotonic() - asked)
+    code = None
+    while code != 0:
+        run = killed.started(*COMMAND, output=log)
+        code = None
+        while code is None:
+            left = rng.uniform(1, pause) if tally.kills.total() < kills else None
+            try:
+                code = run.wait(left)
+            except subprocess.TimeoutExpired:
+                way = rng.choice(WAYS)
+                if _kill(run, way):
+                    tally.kills[way] += 1
+                if way == "one job":
+                    continue  # The others go on.
+                asked = time.monotonic()
+                code = run.wait()
+                if way in ("Ctrl-C", "cluster"):
+                    tally.longest_goodbye = max(tally.longest_goodbye, time.monotonic() - asked)
     text = log.read_text()
     tally.steps_kept = sum(map(int, re.findall(r"going on after step (\d+)", text)))
     for part in (killed.folder / "results/embedded/logs").glob("evaluate-*.log"):
@@ -84,19 +85,6 @@ def soak(folder: Path, kills: int, seed: int, whole: bool, pause: float) -> Tall
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True)
     return folder
-
-
-def _started(project: Project, log: Path) -> subprocess.Popen:
-    binaries = Path(sys.executable).parent
-    with open(log, "a") as file:
-        return subprocess.Popen(
-            [str(binaries / "snakemake"), *COMMAND],
-            cwd=project.folder,
-            env={**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"},
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
 
 
 def _kill(run: subprocess.Popen, way: str) -> bool:

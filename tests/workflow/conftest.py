@@ -54,6 +54,19 @@ class Project:
             check=False,
         )
 
+    def started(self, *arguments: str, output: Path | None = None) -> "subprocess.Popen[bytes]":
+        """The same in the background, at the head of a process group; appends to `output`."""
+        binaries = Path(sys.executable).parent
+        with open(output or os.devnull, "ab") as file:
+            return subprocess.Popen(
+                [str(binaries / "snakemake"), *arguments],
+                cwd=self.folder,
+                env={**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"},
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+
     def planned(self, *arguments: str, code: Path | None = None) -> dict[str, int]:
         """Jobs by rule that a dry run lists."""
         done = self.snakemake("--dry-run", *arguments, code=code)

@@ -55,13 +55,15 @@ wildcard_constraints:
 shell.prefix("set -euo pipefail; trap '' INT TERM; ")
 
 
+# Open files, which hold the run's locks as long as Snakemake runs.
+LOCKS = []
+
+
 def lock_planned(jobs):
-    """Held as long as Snakemake runs, by the files that it returns."""
     shared = {"base_model", "task_data", *FETCHES}
+    makes_shared = any(job.rule.name in shared for job in jobs)
     try:
-        return lock_run(
-            PATHS.results, STUDY.name, any(job.rule.name in shared for job in jobs)
-        )
+        LOCKS.extend(lock_run(PATHS.results, STUDY.name, makes_shared))
     except RigsaError as error:
         sys.exit(f"Error: {error}")
 
