@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.compare import differing, files
@@ -127,7 +127,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         tally = soak(Path(folder), options.kills, options.seed, options.whole, options.pause)
-    print(json.dumps(asdict(tally), indent=1))
+    print(json.dumps(vars(tally), indent=1))
 
 
 if __name__ == "__main__":
