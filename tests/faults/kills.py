@@ -10,45 +10,22 @@ again by the same command until it has ended; its outputs are deleted in between
 import argparse
 import json
 import random
-import re
 import shutil
 import signal
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.faults import process
 from tests.faults.commands import outputs, planned
-from tests.faults.compare import differing, files
+from tests.faults.tally import Tally, two_projects
 from tests.workflow.conftest import Project
 from tests.workflow.quick import cut_down
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 BENCHMARKS = ("textual_digits", "tiny_gsm", "tiny_piqa")
 ARMS = ("base", "base_4bit", "rigsa", "qlora_r1")
-
-
-@dataclass
-class Tally:
-    """What a run of the harness found.
-
-    Attributes:
-        kills: signals that came before their job had ended, by name.
-        asked: exit codes of jobs that SIGTERM or SIGINT ended, by code.
-        steps_kept: training steps that were not done again, over all kills.
-        answers_kept: the same of answers in evaluations.
-    """
-
-    jobs: int = 0
-    kills: dict[str, int] = field(default_factory=dict)
-    asked: dict[int, int] = field(default_factory=dict)
-    steps_kept: int = 0
-    answers_kept: int = 0
-    files_compared: int = 0
-    differing: list[str] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 def smaller(project: Project) -> None:
@@ -76,7 +53,7 @@ def smaller(project: Project) -> None:
 def run(folder: Path, kills: int, seed: int) -> Tally:
     """One quiet run and one with at least so many kills, in two folders below `folder`."""
     began = time.monotonic()
-    quiet, killed = (Project(_made(folder / name)) for name in ("quiet", "killed"))
+    quiet, killed = two_projects(folder)
     for project in (quiet, killed):
         smaller(project)
     commands = planned(quiet)
@@ -88,19 +65,9 @@ def run(folder: Path, kills: int, seed: int) -> Tally:
         for _ in range(share):
             _kill(command, killed, log, seconds, rng, tally)
         _whole(command, killed, log)
-    text = log.read_text()
-    tally.steps_kept = sum(map(int, re.findall(r"going on after step (\d+)", text)))
-    tally.answers_kept = sum(map(int, re.findall(r"(\d+) of \d+ answers were kept", text)))
-    results = [project.folder / "results" for project in (quiet, killed)]
-    tally.files_compared = len(files(results[0]))
-    tally.differing = differing(*results)
+    tally.count(log.read_text(), quiet, killed)
     tally.seconds = round(time.monotonic() - began, 1)
     return tally
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return folder
 
 
 def _whole(command: list[str], project: Project, log: Path) -> float:
@@ -133,10 +100,9 @@ def _kill(
         for place in outputs(command, project):
             shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
         if in_time and code != 0:
-            name = signal.Signals(number).name
-            tally.kills[name] = tally.kills.get(name, 0) + 1
+            tally.kills[signal.Signals(number).name] += 1
             if number != signal.SIGKILL:
-                tally.asked[code] = tally.asked.get(code, 0) + 1
+                tally.asked[code] += 1
             return
         # It had ended already, or did so in spite of the signal: it was done with its work.
 
@@ -149,7 +115,7 @@ def main() -> None:
     process.import_all()
     with tempfile.TemporaryDirectory() as folder:
         tally = run(Path(folder), options.kills, options.seed)
-    print(json.dumps(asdict(tally), indent=1))
+    print(json.dumps(vars(tally), indent=1))
 
 
 if __name__ == "__main__":

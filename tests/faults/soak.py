@@ -12,39 +12,22 @@ import argparse
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import tempfile
 import time
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.compare import differing, files
 from tests.faults.kills import smaller
-from tests.workflow.conftest import Project
+from tests.faults.tally import Tally, two_projects
 
 WAYS = ("power loss", "Snakemake alone", "one job", "Ctrl-C", "cluster")
 COMMAND = ("--cores", "all", "--resources", "gpu=1", "--", "results/embedded/tables/scores.csv")
 
 
-@dataclass
-class Tally:
-    """What a soak found. `ends` counts the runs by what ended them."""
-
-    kills: Counter = field(default_factory=Counter)
-    steps_kept: int = 0
-    answers_kept: int = 0
-    longest_goodbye: float = 0.0
-    files_compared: int = 0
-    differing: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-
 def soak(folder: Path, kills: int, seed: int, whole: bool, pause: float) -> Tally:
     began, rng, tally = time.monotonic(), random.Random(seed), Tally()
-    quiet, killed = (Project(_made(folder / name)) for name in ("quiet", "killed"))
+    quiet, killed = two_projects(folder)
     if not whole:
         for project in (quiet, killed):
             smaller(project)
@@ -70,21 +53,11 @@ def soak(folder: Path, kills: int, seed: int, whole: bool, pause: float) -> Tall
                 code = run.wait()
                 if way in ("Ctrl-C", "cluster"):
                     tally.longest_goodbye = max(tally.longest_goodbye, time.monotonic() - asked)
-    text = log.read_text()
-    tally.steps_kept = sum(map(int, re.findall(r"going on after step (\d+)", text)))
-    for part in (killed.folder / "results/embedded/logs").glob("evaluate-*.log"):
-        found = re.findall(r"(\d+) of \d+ answers were kept", part.read_text())
-        tally.answers_kept += sum(map(int, found))
-    results = [project.folder / "results" for project in (quiet, killed)]
-    tally.files_compared = len(files(results[0]))
-    tally.differing = differing(*results)
+    logs = (killed.folder / "results/embedded/logs").glob("evaluate-*.log")
+    text = "".join(file.read_text() for file in (log, *logs))
+    tally.count(text, quiet, killed)
     tally.seconds = round(time.monotonic() - began, 1)
     return tally
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return folder
 
 
 def _kill(run: subprocess.Popen, way: str) -> bool:
