@@ -1,4 +1,4 @@
-"""How many optimizer steps a training takes."""
+"""How a training's items become steps, and a step's batch passes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,3 +18,8 @@ def optimizer_steps(training: Mapping[str, Any], rows: int) -> int:
             f"the {rows} training items; set it higher."
         )
     return steps
+
+
+def pass_size(batch: int, limit: int) -> int:
+    """Items in a pass: the batch in as few passes as the limit allows, of about the same size."""
+    return -(-batch // -(-batch // limit))

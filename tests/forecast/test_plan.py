@@ -18,7 +18,6 @@ from rigsa.forecast.setting import Setting, setting_from
 from rigsa.forecast.shape import study_shape
 from rigsa.forecast.show import WIDTH, show_measured, show_plan
 from rigsa.forecast.speed import cpu_card
-from rigsa.forecast.training import micro_batch_of
 from rigsa.paths import ResultPaths
 from rigsa.study import load_study
 from tests.forecast.conftest import CONFIG
@@ -157,11 +156,3 @@ def test_the_forecast_stands_beside_what_was_measured(project_root: Path, tmp_pa
     line = next(t for t in show_measured(found, plan).splitlines() if t.startswith("RIGSA, step 0"))
     assert line.split()[5:6] == ["2.00"]
     assert line.split()[8] == "1.00"
-
-
-def test_passes_split_a_batch_as_the_trainer_does() -> None:
-    from rigsa.training.trainer import pass_size
-
-    for batch in (1, 12, 16, 17):
-        for limit in (1, 5, 8, 32):
-            assert micro_batch_of(batch, limit) == pass_size(batch, limit)

@@ -14,11 +14,11 @@ from rigsa.masks.storage import Mask, save_mask
 from rigsa.models.loading import load_base, load_checkpoint, load_tokenizer
 from rigsa.paths import CheckpointPaths
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
-from rigsa.training.batches import Batches
 from rigsa.training.data import Collator, encode
 from rigsa.training.gradients import first_batch_gradients
 from rigsa.training.job import train
 from rigsa.training.loss import answer_logits
+from rigsa.training.order import Batches
 
 SPEC = {
     "quantization": None,

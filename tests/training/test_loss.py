@@ -7,15 +7,14 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from rigsa.adapters.build import build_adapter
-from rigsa.batches import optimizer_steps
+from rigsa.batches import optimizer_steps, pass_size
 from rigsa.machine import Machine
-from rigsa.training.batches import Batches
 from rigsa.training.data import IGNORED, Collator
 from rigsa.training.loss import answer_logits, answer_loss
+from rigsa.training.order import Batches
 from rigsa.training.trainer import (
     AnswerTrainer,
     NotFinite,
-    pass_size,
     training_arguments,
 )
 from tests.conftest import make_llama

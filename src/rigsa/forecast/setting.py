@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from rigsa.batches import pass_size
 from rigsa.config import resolve_precision
 from rigsa.errors import ConfigError
 from rigsa.forecast.cards import GIB, Card
@@ -12,7 +13,6 @@ from rigsa.forecast.evaluation import Asking
 from rigsa.forecast.shape import ModelShape, study_shape
 from rigsa.forecast.sizes import TaskSize, task_size
 from rigsa.forecast.speed import Speed, card_speed, cpu_speed
-from rigsa.forecast.training import micro_batch_of
 from rigsa.forecast.workload import BYTES, Adapter, Workload, adapter_of
 from rigsa.machine import Machine
 from rigsa.paths import ResultPaths
@@ -91,7 +91,7 @@ class Setting:
                 "name some, or all-linear."
             )
         if micro_batch is None:
-            micro_batch = micro_batch_of(arm.training["batch_size"], self.micro_batch_size)
+            micro_batch = pass_size(arm.training["batch_size"], self.micro_batch_size)
         return Workload(
             shape=self.shape,
             adapter=adapter,

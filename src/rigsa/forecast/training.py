@@ -10,11 +10,6 @@ from rigsa.forecast.speed import Speed
 from rigsa.forecast.workload import Workload
 
 
-def micro_batch_of(batch: int, limit: int) -> int:
-    """Rows in a pass: a batch is split as the trainer does it."""
-    return -(-batch // -(-batch // limit))
-
-
 def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, speed: Speed) -> float:
     """Of all steps; the job's start and the look at held-out items are left out."""
     # Backward starts two operations for each of forward's.

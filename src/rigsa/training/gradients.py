@@ -11,9 +11,9 @@ from rigsa.files import read_jsonl
 from rigsa.machine import Machine
 from rigsa.models.loading import load_base, load_tokenizer
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
-from rigsa.training.batches import Batches
 from rigsa.training.data import Collator, encode
 from rigsa.training.loss import answer_loss
+from rigsa.training.order import Batches
 
 
 def first_batch_gradients(

@@ -14,7 +14,7 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, PrinterCallback
 
 from rigsa.adapters.build import build_adapter, linear_shapes
-from rigsa.batches import optimizer_steps
+from rigsa.batches import optimizer_steps, pass_size
 from rigsa.errors import RigsaError
 from rigsa.files import read_jsonl, whole_folder, write_json, write_jsonl
 from rigsa.hashing import file_hash
@@ -28,15 +28,14 @@ from rigsa.resume.keeper import Keeper, Often, kept_state
 from rigsa.resume.unfinished import definition_of, unfinished
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
 from rigsa.tensors import add_checksum
-from rigsa.training.batches import Batches
 from rigsa.training.data import Collator, encode
 from rigsa.training.log import Progress, TrainingLog, layer_statistics, peak_memory
+from rigsa.training.order import Batches
 from rigsa.training.probe import Probe
 from rigsa.training.trainer import (
     AnswerTrainer,
     Kept,
     NotFinite,
-    pass_size,
     training_arguments,
 )
 from rigsa.versions import versions

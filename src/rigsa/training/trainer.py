@@ -186,11 +186,6 @@ def training_arguments(
     )
 
 
-def pass_size(batch: int, limit: int) -> int:
-    """Rows in a pass: the batch in as few passes as the limit allows, of about the same size."""
-    return -(-batch // -(-batch // limit))
-
-
 def _passes(
     collate: Callable[[Sequence[Any]], Batch], size: int, rows: Sequence[Any]
 ) -> list[Batch]:
