@@ -41,12 +41,12 @@ def link_file(path: Path, target: Path) -> None:
     partial.replace(path)
 
 
-def link_beside(source: Path, target: Path) -> None:
+def hard_link(source: Path, target: Path) -> None:
     """Gives a file, or every file of a folder, a second name; takes the place of what was there."""
     if source.is_dir():
         target.mkdir(parents=True, exist_ok=True)
         for file in source.iterdir():
-            link_beside(file, target / file.name)
+            hard_link(file, target / file.name)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}")

@@ -8,7 +8,7 @@ from rigsa.hashing import file_hash
 from rigsa.machine import Machine
 from rigsa.models.identity import identity
 from rigsa.paths import ADAPTER_FILES
-from rigsa.resume.unfinished import definition_of
+from rigsa.resume.unfinished import made_from
 from rigsa.tasks.stock import SPLITS
 
 
@@ -24,7 +24,7 @@ def definition(
     The number of threads is left out: it changes with what else runs on the machine.
     """
     splits = [task_data / f"{split}.jsonl" for split in SPLITS]
-    return definition_of(
+    return made_from(
         spec,
         model=identity(base_model),
         adapter=adapter and {name: file_hash(adapter / name) for name in ADAPTER_FILES},

@@ -12,7 +12,7 @@ from rigsa.hashing import file_hash
 from rigsa.machine import Machine
 from rigsa.models.embedded import train_base_model
 from rigsa.resume.keeper import Often
-from rigsa.resume.unfinished import definition_of, unfinished
+from rigsa.resume.unfinished import made_from, unfinished
 from rigsa.tasks.generated import generator
 
 
@@ -37,7 +37,7 @@ def make_base_model(
     with ExitStack() as stack:
         folder = None
         if unfinished_folder is not None:
-            definition = definition_of(
+            definition = made_from(
                 spec, data=[file_hash(folder / "train.jsonl") for folder in task_data]
             )
             folder, done = stack.enter_context(unfinished(unfinished_folder, definition, [output]))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rigsa.errors import FileError
-from rigsa.files import link_beside, read_json, write_json
+from rigsa.files import hard_link, read_json, write_json
 from rigsa.versions import versions
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def unfinished(
             write_json(folder / DEFINITION, wanted)
         if (folder / FINISHED).is_dir():
             for place, output in enumerate(outputs):
-                link_beside(folder / FINISHED / str(place), output)
+                hard_link(folder / FINISHED / str(place), output)
             logger.info("%s: was finished already.", folder.name)
             yield Unfinished(folder, done=True)
             return
@@ -65,7 +65,7 @@ def unfinished(
         _finish(folder, outputs)
 
 
-def definition_of(spec: Mapping[str, Any], **inputs: Any) -> dict[str, Any]:
+def made_from(spec: Mapping[str, Any], **inputs: Any) -> dict[str, Any]:
     """A job's definition: its settings, code and libraries, and what its inputs hold.
 
     `inputs` are hashes by the word for each ("mask", "base_model").
@@ -105,7 +105,7 @@ def _finish(folder: Path, outputs: Sequence[Path]) -> None:
     try:
         partial.mkdir()
         for place, output in enumerate(outputs):
-            link_beside(output, partial / str(place))
+            hard_link(output, partial / str(place))
     except OSError:  # A file system without hard links.
         shutil.rmtree(folder)
         return

@@ -25,7 +25,7 @@ from rigsa.models.loading import load_base, load_tokenizer
 from rigsa.paths import ADAPTER_FILES, CheckpointPaths
 from rigsa.resume.interrupt import finishing_first
 from rigsa.resume.keeper import Keeper, Often, kept_state
-from rigsa.resume.unfinished import definition_of, unfinished
+from rigsa.resume.unfinished import made_from, unfinished
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
 from rigsa.tensors import add_checksum
 from rigsa.training.data import Collator, encode
@@ -66,7 +66,7 @@ def train(
     with ExitStack() as stack:
         folder = None
         if unfinished_folder is not None:
-            definition = definition_of(
+            definition = made_from(
                 spec,
                 base_model=identity(base_model),
                 data=[file_hash(task_data / f"{split}.jsonl") for split in SPLITS],
