@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50, help="default: 50")
     parser.add_argument("--seed", type=int, default=0, help="of the moments; default: 0")
     parser.add_argument("--whole", action="store_true", help="the embedded study as it is")
-    parser.add_argument("--pause", type=float, default=15, help="seconds at most; default: 15")
+    parser.add_argument("--pause", type=float, default=7, help="seconds at most; default: 7")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         tally = soak(Path(folder), options.kills, options.seed, options.whole, options.pause)

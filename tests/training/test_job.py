@@ -8,7 +8,7 @@ from safetensors import safe_open
 
 from rigsa.adapters.build import linear_shapes
 from rigsa.errors import FileError, RigsaError
-from rigsa.files import read_jsonl
+from rigsa.files import read_json, read_jsonl
 from rigsa.machine import Machine
 from rigsa.masks.storage import Mask, save_mask
 from rigsa.models.loading import load_base, load_checkpoint, load_tokenizer
@@ -102,6 +102,15 @@ def test_it_repeats_to_the_byte(small_study, tmp_path) -> None:
         assert one.read_bytes() == other.read_bytes()
     other_seed = _train(small_study, tmp_path / "c", seed=1).adapter_files
     assert first[1].read_bytes() != other_seed[1].read_bytes()
+
+
+@pytest.mark.parametrize("adapter", [SPEC["adapter"], {"type": "lora", "r": 1}])
+def test_the_saved_configuration_is_in_one_order(adapter, small_study, tmp_path) -> None:
+    # PEFT's set of names would be written in an order that changes from process to process.
+    checkpoint = _train(small_study, tmp_path, adapter=adapter)
+    modules = read_json(checkpoint.adapter / "adapter_config.json")["target_modules"]
+    assert len(modules) > 1
+    assert modules == sorted(modules)
 
 
 def test_a_masked_training_moves_only_free_weights(small_study, tmp_path) -> None:

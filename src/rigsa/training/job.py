@@ -4,7 +4,7 @@ import logging
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -190,6 +190,11 @@ def _out_of_memory(machine: Machine) -> str:
 
 
 def _save_adapter(adapted: PeftModel, checkpoint: CheckpointPaths) -> None:
+    for config in adapted.peft_config.values():
+        for item in fields(config):
+            # A set is written in an order that is another one in every process.
+            if isinstance(getattr(config, item.name), set):
+                setattr(config, item.name, sorted(getattr(config, item.name)))
     with whole_folder(checkpoint.adapter) as partial:
         adapted.save_pretrained(partial)
         for extra in [file for file in partial.iterdir() if file.name not in ADAPTER_FILES]:

@@ -59,8 +59,4 @@ class SparseDeltaConfig(PeftConfig):
             self.target_modules = set(self.target_modules)
 
     def to_dict(self) -> dict[str, Any]:
-        content = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "mask"}
-        if isinstance(self.target_modules, set):
-            # A set has no order of its own, and the file should be the same every time.
-            content["target_modules"] = sorted(self.target_modules)
-        return content
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "mask"}
