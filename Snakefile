@@ -35,6 +35,7 @@ except RigsaError as error:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/freshness.smk"
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/base_model.smk"
@@ -61,6 +62,8 @@ onstart:
             check_device(DEVICE, PRECISION)
         except RigsaError as error:
             sys.exit(f"Error: {error}")
+    if on_cluster():
+        check_cluster(PLANNED)
     lock_planned(PLANNED)
     fetch_first(PLANNED)
 

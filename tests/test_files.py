@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rigsa.files import whole_file, whole_folder, write_text
+from rigsa.files import hard_link, whole_file, whole_folder, write_text
 
 DIE = """
 import os, sys
@@ -58,3 +58,17 @@ def test_another_writer_at_work_is_left_alone(tmp_path: Path) -> None:
     assert other.returncode == 0
     assert (tmp_path / "a.json").read_text() == "half"  # The last one, and whole.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b"]
+
+
+def test_a_second_name_is_given_as_often_as_one_likes(tmp_path) -> None:
+    source, target = tmp_path / "source", tmp_path / "there" / "target"
+    source.write_text("whole")
+    for _ in range(2):
+        hard_link(source, target)
+    assert target.samefile(source)
+    # POSIX renames nothing where both are names of one file; the name in between would stay.
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+    source.unlink()
+    source.write_text("another")
+    hard_link(source, target)
+    assert target.read_text() == "another"

@@ -7,6 +7,7 @@ from typing import Any
 
 from rigsa.catalog import SCHEMAS
 from rigsa.errors import ConfigError
+from rigsa.forecast.cards import card
 from rigsa.study import Study
 from rigsa.validation import check, shown
 from rigsa.yaml_file import read_yaml
@@ -31,6 +32,8 @@ def read_config() -> dict[str, Any]:
 def check_config(config: Mapping[str, Any]) -> None:
     """The same with what the command line changed, and that results can be written."""
     check(config, SCHEMA, CONFIG)
+    if config["gpu_card"] is not None:
+        card(config["gpu_card"], "config.yaml: gpu_card")
     folder = Path(config["results"])
     where = f"config.yaml: results is {shown(str(folder))}"
     try:

@@ -48,11 +48,11 @@ def hard_link(source: Path, target: Path) -> None:
         for file in source.iterdir():
             hard_link(file, target / file.name)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    partial.unlink(missing_ok=True)
-    os.link(source, partial)
-    partial.replace(target)
+    if target.exists() and target.samefile(source):
+        return  # A rename between two names of one file would leave both.
+    with _partial(target, is_folder=True) as partial:
+        os.link(source, partial / target.name)
+        (partial / target.name).replace(target)
 
 
 def write_text(path: Path, text: str) -> None:

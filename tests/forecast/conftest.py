@@ -26,6 +26,8 @@ def on_card(tmp_path: Path) -> Callable[..., Setting]:
 
     def make(name: str = "rtx4090", study: Study | None = None, **config: int) -> Setting:
         study = study or paper("adamw_bnb_8bit")
-        return setting_from(study, ResultPaths(tmp_path, study.name), card(name), CONFIG | config)
+        return setting_from(
+            study, ResultPaths(tmp_path, study.name), card(name, "--gpu"), CONFIG | config
+        )
 
     return make

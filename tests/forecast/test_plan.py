@@ -26,7 +26,7 @@ from tests.forecast.paper import paper
 
 def test_an_unknown_card_is_one_sentence_with_all_cards(project_root: Path, capsys) -> None:
     with pytest.raises(ConfigError, match="did you mean 'rtx4090'") as error:
-        card("rtx4900")
+        card("rtx4900", "--gpu")
     assert all(name in str(error.value) for name in CARDS)
     assert main(["plan", "--study", "embedded", "--gpu", "rtx4900"]) == 1
     assert capsys.readouterr().err.count("\n") == 1

@@ -12,9 +12,13 @@ rule select_mask:
         PATHS.log("select_mask", "{arm}", "seed{seed}", "step{step}"),
     # The chain of an IMP arm is the longest path: its jobs go before evaluations.
     priority: 20
+    localrule: SMALL_MODEL
     conda:
         ENVIRONMENT
     threads: config["threads"]["train"]
+    resources:
+        runtime=minutes_of("select_mask"),
+        mem_mb=megabytes_of("select_mask"),
     params:
         spec=spec_of("select_mask"),
         base_model=untracked(base_model),
@@ -42,6 +46,8 @@ rule train:
     threads: config["threads"]["train"]
     resources:
         gpu=GPU,
+        runtime=minutes_of("train"),
+        mem_mb=megabytes_of("train"),
     params:
         spec=spec_of("train"),
         base_model=untracked(base_model),

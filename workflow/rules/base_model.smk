@@ -12,6 +12,9 @@ if GRAPH.trained_here:
         conda:
             ENVIRONMENT
         threads: config["threads"]["base_model"]
+        resources:
+            runtime=minutes_of("base_model"),
+            mem_mb=megabytes_of("base_model"),
         params:
             spec=DEFINITIONS.text(BASE_MODEL),
             folder=untracked(PATHS.base_model(STUDY.base_model)),

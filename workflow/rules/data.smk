@@ -6,6 +6,7 @@ rule task_data:
         files_of(Job("task_data", name="{task}")),
     log:
         PATHS.log("task_data", "{task}"),
+    localrule: True
     conda:
         ENVIRONMENT
     params:

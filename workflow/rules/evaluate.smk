@@ -15,6 +15,8 @@ rule evaluate:
     threads: config["threads"]["evaluate"]
     resources:
         gpu=GPU,
+        runtime=minutes_of("evaluate"),
+        mem_mb=megabytes_of("evaluate"),
     params:
         spec=spec_of("evaluate"),
         base_model=untracked(base_model),

@@ -14,6 +14,7 @@ rule collect:
         files_of(Job("collect")),
     log:
         PATHS.log("collect"),
+    localrule: True
     conda:
         ENVIRONMENT
     params:
@@ -40,6 +41,7 @@ rule table:
         PATHS.log("table", "{table}"),
     wildcard_constraints:
         table="|".join(tables.MODULES),
+    localrule: True
     conda:
         ENVIRONMENT
     params:
@@ -62,6 +64,8 @@ rule sample_chat:
     threads: config["threads"]["evaluate"]
     resources:
         gpu=GPU,
+        runtime=minutes_of("sample_chat"),
+        mem_mb=megabytes_of("sample_chat"),
     params:
         spec=spec_of("sample_chat"),
         base_model=untracked(PATHS.base_model(model_of(STUDY, CHAT_PLACE[0]))),
@@ -91,6 +95,7 @@ rule figure:
         PATHS.log("figure", "{figure}"),
     wildcard_constraints:
         figure="|".join(figures.MODULES),
+    localrule: True
     conda:
         ENVIRONMENT
     params:
@@ -108,7 +113,7 @@ CAPTIONS = sorted(Path(workflow.basedir, "workflow/report").glob("*.rst"))
 CONFIG_FLAGS = [
     f"{key}={json.dumps(value) if isinstance(value, dict) else value}"
     for key, value in config.items()
-    if key != "threads" and value != {}
+    if key != "threads" and value not in ({}, None)
 ]
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from rigsa.errors import ConfigError
-from rigsa.validation import one_of
+from rigsa.validation import one_of, shown
 
 GIB = 2**30
 CPU = "cpu"
@@ -50,8 +50,8 @@ CARDS = {
 }
 
 
-def card(name: str) -> Card:
-    """Raises ConfigError, with all names, for a card that is not in the table."""
+def card(name: str, key: str) -> Card:
+    """Raises ConfigError, with all names, where the card that `key` names is not in the table."""
     if name not in CARDS:
-        raise ConfigError(f"--gpu is {name!r}; {one_of(name, CARDS)}")
+        raise ConfigError(f"{key} is {shown(name)}; {one_of(name, CARDS)}")
     return CARDS[name]

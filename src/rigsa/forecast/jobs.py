@@ -6,12 +6,13 @@ from typing import Any
 
 from rigsa.forecast import disk
 from rigsa.forecast.evaluation import evaluation_memory, evaluation_seconds
-from rigsa.forecast.flops import embedding_training_flops, forward_starts
+from rigsa.forecast.flops import embedding_training_flops, forward_starts, training_flops
 from rigsa.forecast.memory import base_bytes, training_peak
 from rigsa.forecast.setting import AUTO, Setting
-from rigsa.forecast.speed import READ_BYTES_PER_SECOND, START_SECONDS
+from rigsa.forecast.speed import CORE_FLOPS, READ_BYTES_PER_SECOND, START_SECONDS
 from rigsa.forecast.training import training_seconds
 from rigsa.forecast.workload import FLOAT32
+from rigsa.mask_rules import RULES_WITH_GRADIENTS
 from rigsa.study import Arm, Benchmark, Checkpoint
 
 # Choosing a mask ranks this many weights a second on two cores.
@@ -68,21 +69,27 @@ class Job:
 
 def jobs(setting: Setting) -> list[Job]:
     """All that take noticeable time; tables, figures and the report take seconds each."""
-    found = [*_data_jobs(setting)]
+    found = [data_job(setting), base_model_job(setting)]
     for point in setting.study.checkpoints():
         arm = setting.study.arms[point.arm]
         if arm.masked(point.step):
-            found.append(_mask_job(setting, arm, point))
+            found.append(mask_job(setting, arm, point))
         if arm.trained:
-            found.append(_training_job(setting, arm, point))
+            found.append(training_job(setting, arm, point))
         found += [
-            _evaluation_job(setting, arm, point, benchmark)
+            evaluation_job(setting, arm, point, benchmark)
             for benchmark in setting.study.benchmarks_of(arm.name)
         ]
     return found
 
 
-def _data_jobs(setting: Setting) -> list[Job]:
+def data_job(setting: Setting) -> Job:
+    """All tasks' data, which take seconds each."""
+    tasks = sum(disk.task_bytes(size) for size in setting.sizes.values())
+    return Job("task_data", host_bytes=setting.process_bytes, disk_bytes=tasks)
+
+
+def base_model_job(setting: Setting) -> Job:
     entry, shape = setting.study.base_model_entry, setting.shape
     here = entry["source"] == "trained"
     seconds = 0.0
@@ -99,33 +106,46 @@ def _data_jobs(setting: Setting) -> list[Job]:
     # A ready 4-bit model is one more folder.
     separate = {"repository", "folder"} & set(entry.get("four_bit", ()))
     ready = base_bytes(shape, 2, four_bit=True, double_quant=True) if separate else 0
-    tasks = sum(disk.task_bytes(size) for size in setting.sizes.values())
-    host = setting.process_bytes
-    return [
-        Job("task_data", host_bytes=host, disk_bytes=tasks),
-        Job(
-            "base_model",
-            seconds=seconds,
-            host_bytes=host + held,
-            disk_bytes=disk.model_bytes(shape, here) + ready,
-        ),
-    ]
+    return Job(
+        "base_model",
+        seconds=seconds,
+        host_bytes=setting.process_bytes + held,
+        disk_bytes=disk.model_bytes(shape, here) + ready,
+    )
 
 
-def _mask_job(setting: Setting, arm: Arm, point: Checkpoint) -> Job:
+def chat_job(setting: Setting) -> Job:
+    """Figure 6's few questions; not in the plan, as they take no noticeable time."""
+    weights = setting.shape.weights * setting.weight_bytes
+    tensors = round(1.5 * weights)  # With an adapter, and room for one conversation.
+    return Job(
+        "sample_chat",
+        start_seconds=_start(setting),
+        device_bytes=_device(setting, tensors),
+        host_bytes=_host(setting, tensors),
+    )
+
+
+def mask_job(setting: Setting, arm: Arm, point: Checkpoint) -> Job:
     adapter = setting.adapter(arm, point.step)
     largest = max(rows * columns for rows, columns in adapter.matrices)
     # Layer by layer: values, scores and their order.
     held = largest * (2 * FLOAT32 + 8) + disk.mask_bytes(adapter)
+    seconds = adapter.adapted / MASKED_WEIGHTS_PER_SECOND
+    if arm.mask["rule"] in RULES_WITH_GRADIENTS:
+        # One batch through the dense adapter, where the workflow runs and not on the card.
+        work = setting.workload(arm, 0)
+        held += training_peak(work)
+        seconds += arm.training["batch_size"] * training_flops(work) / CORE_FLOPS
     return Job(
         "select_mask", point.arm, point.seed, point.step,
-        seconds=adapter.adapted / MASKED_WEIGHTS_PER_SECOND,
+        seconds=seconds,
         host_bytes=setting.process_bytes + held,
         disk_bytes=disk.mask_bytes(adapter),
     )  # fmt: skip
 
 
-def _training_job(setting: Setting, arm: Arm, point: Checkpoint) -> Job:
+def training_job(setting: Setting, arm: Arm, point: Checkpoint) -> Job:
     work = setting.workload(arm, point.step)
     size = setting.sizes[setting.study.target_task]
 
@@ -147,7 +167,7 @@ def _training_job(setting: Setting, arm: Arm, point: Checkpoint) -> Job:
     )  # fmt: skip
 
 
-def _evaluation_job(setting: Setting, arm: Arm, point: Checkpoint, benchmark: Benchmark) -> Job:
+def evaluation_job(setting: Setting, arm: Arm, point: Checkpoint, benchmark: Benchmark) -> Job:
     asking = setting.asking(arm, point.step, benchmark)
 
     def peak(rows: int) -> int:

@@ -19,6 +19,8 @@ BANDWIDTH_SHARE = 0.8
 OPERATION_SECONDS = 15e-6
 # Products of the model's own width reach this on a CPU; norms, softmax and copies take the rest.
 CPU_SHARE = 0.7
+# A core of a node that nobody has measured: what one reaches without AVX-512, in float32.
+CORE_FLOPS, CORE_BANDWIDTH = 20e9, 5e9
 # Interpreter, libraries, tokenizer.
 START_SECONDS = 12.0
 READ_BYTES_PER_SECOND = 1e9

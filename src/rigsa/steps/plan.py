@@ -30,9 +30,11 @@ def _plan(options: Namespace) -> None:
     study = load_study(options.study)
     paths = ResultPaths(options.results or Path(config["results"]), study.name)
     if options.gpu is not None:
-        device = card(options.gpu)
+        device = card(options.gpu, "--gpu")
     elif (options.device or resolve_device(config, study)) == CPU:
         device = _this_cpu(options, config["threads"]["train"], study, paths)
+    elif config["gpu_card"] is not None:
+        device = card(config["gpu_card"], "config.yaml: gpu_card")
     else:
         raise ConfigError(
             f"study {study.name} runs on a GPU; say on which one: --gpu {', '.join(CARDS)}."
