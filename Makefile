@@ -6,13 +6,17 @@ INSTALLED := $(VENV)/installed
 # Steps are commands of the environment, whether or not it is activated.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test install lint lock clean
+.PHONY: run test test-slurm install lint lock clean
 
 run: $(INSTALLED)
 	snakemake --cores all --resources gpu=1
 
 test: $(INSTALLED) lint
-	pytest
+	pytest --ignore=tests/slurm
+
+# Starts a Slurm of one node on this machine; skipped, with the reason, where it cannot.
+test-slurm: $(INSTALLED)
+	pytest -n 0 tests/slurm
 
 install: $(INSTALLED)
 

@@ -74,3 +74,8 @@ onsuccess:
     # A run for a single file may end before there is anything to sum up.
     if PATHS.report.is_file():
         shell("rigsa summary --study {STUDY.name:q} --results {PATHS.results:q}")
+
+
+onerror:
+    if slurm() is not None:
+        name_silent()

@@ -97,9 +97,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the moments; default: 0")
     parser.add_argument("--whole", action="store_true", help="the embedded study as it is")
     parser.add_argument("--pause", type=float, default=7, help="seconds at most; default: 7")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep both projects in this folder"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        tally = soak(Path(folder), options.kills, options.seed, options.whole, options.pause)
+        place = options.keep or Path(folder)
+        tally = soak(place, options.kills, options.seed, options.whole, options.pause)
     print(json.dumps(vars(tally), indent=1))
 
 

@@ -62,16 +62,20 @@ def megabytes_of(kind):
     return request(kind, REQUESTS.megabytes, "megabytes")
 
 
+# Jobs of this run that are not for the login node.
+SUBMITTED = []
+
+
 def check_cluster(jobs):
     """Refuses a run of which the cluster could not start or end a job; before anything is submitted."""
+    SUBMITTED.extend(job for job in jobs if not job.is_local)
     try:
         if TROUBLE:
             raise TROUBLE[0]
         if slurm() is None:
             return
         check_card(config, DEVICE)
-        asked = [asked_by(job) for job in jobs if not job.is_local]
-        check_asked(slurm(), asked)
+        check_asked(slurm(), map(asked_by, SUBMITTED))
         # The executor takes `sacct` wherever there is such a command, and would wait for ever for one that fails.
         if not slurm().accounting:
             workflow.executor_settings.status_command = slurm().status_command
@@ -92,3 +96,21 @@ def asked_by(job):
         cores=job.threads,
         gpus=get("gpu", 0),
     )
+
+
+def name_silent():
+    """After a failure: jobs that Slurm has ended and of which there is no trace."""
+    folder = Path(workflow.executor_settings.logdir or ".snakemake/slurm_logs")
+    silent = [
+        job
+        for job in SUBMITTED
+        if not any(Path(file).exists() for file in (*job.output, *job.log))
+        # It is made when the job is submitted, and stays empty where nothing could write into it.
+        and (folder / f"rule_{job.rule.name}").is_dir()
+    ]
+    if silent:
+        print(
+            f"{len(silent)} jobs ended without a word, {asked_by(silent[0]).job} the first of them: a node that "
+            f"does not see {Path.cwd()} leaves no log; start the run in a folder that all nodes share.",
+            file=sys.stderr,
+        )
