@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 # Not the temporary folder of one user or job (TMPDIR), as all have to find it.
 FOLDER = "/tmp/rigsa-gpus"
 # Seconds: between two looks, until a wait is said, and until it is said again.
-LOOK, SAY, SAY_AGAIN = 0.2, 1.0, 600.0
+LOOK, SAY, SAY_AGAIN = 0.1, 1.0, 600.0
 # Set within a job of Flux, HTCondor, LSF, OAR, PBS, Grid Engine (whose JOB_ID is anybody's), Slurm.
 SCHEDULERS = (
     "FLUX_JOB_ID",
