@@ -72,7 +72,8 @@ def held_fds() -> tuple[int, ...]:
     """The open files that hold this job's cards.
 
     A process that the job starts gets them as well (`subprocess.Popen(pass_fds=held_fds())`), so
-    that the cards are not free while it lives, even where the job itself was killed.
+    that the cards are not free while it lives, even where the job itself was killed. It finds them
+    in CUDA_VISIBLE_DEVICES and takes none: it would wait for its own parent.
     """
     return tuple(_held)
 

@@ -53,6 +53,7 @@ def run(folder: Path, jobs: int, cards: int, seed: int) -> dict[str, Any]:
         "of_two_cards": sum(len(event["cards"]) > 1 for event in events if "came" in event),
         "by_card": Counter(card[4:12] for event in events for card in event.get("cards", [])),
         "waited": sum(event.get("waited", 0) > 0.1 for event in events),
+        "longest_wait": {count: _longest_wait(events, count) for count in (1, 2)},
         "most_cards_at_once": _most(events),
         "two_on_a_card": [event["shared"] for event in events if "shared" in event],
         "not_free_at_the_end": [card for card in uuids(cards) if locks.holder(card)],
@@ -126,6 +127,12 @@ def _note(folder: Path, **event: Any) -> None:
     file = os.open(folder / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(file, json.dumps(event).encode() + b"\n")
     os.close(file)
+
+
+def _longest_wait(events: list[dict[str, Any]], count: int) -> float:
+    """Seconds that a job for so many cards has waited."""
+    waits = [event["waited"] for event in events if len(event.get("cards", [])) == count]
+    return round(max(waits, default=0), 2)
 
 
 def _most(events: list[dict[str, Any]]) -> int:
