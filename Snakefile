@@ -7,7 +7,6 @@ from rigsa.config import (
     read_config,
     resolve_device,
 )
-from rigsa.device import check_device
 from rigsa.errors import RigsaError
 from rigsa.resume.unfinished import clear_finished
 from rigsa.sources import check_folders, sources
@@ -56,14 +55,10 @@ rule all:
 
 onstart:
     PLANNED = list(workflow.dag.needrun_jobs())
-    # On a cluster the GPU is elsewhere, and each job looks for itself.
-    if workflow.local_exec and any(job.resources.get("gpu") for job in PLANNED):
-        try:
-            check_device(DEVICE, PRECISION)
-        except RigsaError as error:
-            sys.exit(f"Error: {error}")
     if on_cluster():
-        check_cluster(PLANNED)
+        check_cluster(PLANNED)  # The GPUs are elsewhere, and each job looks for itself.
+    else:
+        check_gpus_of(PLANNED)
     lock_planned(PLANNED)
     fetch_first(PLANNED)
 

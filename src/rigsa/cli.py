@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keep_freed_memory()
         if not options.online:
             go_offline()
+        _take_cards(options)
         options.run(options)
     except RigsaError as error:
         return _ended(f"{step}: {error}", 1)
@@ -59,6 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _ended(f"{step}: {said}", 1)
     return 0
+
+
+def _take_cards(options: argparse.Namespace) -> None:
+    """Before anything starts CUDA, which looks for its cards once."""
+    if getattr(options, "device", "cpu") == "cuda":
+        from rigsa.leases import take_cards
+
+        work = f"rigsa {options.step} {getattr(options, 'output', '')}".rstrip()
+        take_cards(getattr(options, "gpus", 1), work)
 
 
 def _ended(said: str, code: int) -> int:

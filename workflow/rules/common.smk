@@ -7,6 +7,7 @@ from rigsa import specs
 from rigsa.bases import model_of
 from rigsa.definitions import Definitions
 from rigsa.errors import RigsaError
+from rigsa.gpu_check import check_gpus
 from rigsa.jobs import Job
 from rigsa.paths import ResultPaths, record
 from rigsa.run_lock import lock_run
@@ -53,6 +54,19 @@ wildcard_constraints:
 
 # A signal is for the step alone, which saves what it has: the shell and `tee` would die of it at once.
 shell.prefix("set -euo pipefail; trap '' INT TERM; ")
+
+
+def check_gpus_of(jobs):
+    needs = [gpus for job in jobs if (gpus := job.resources.get("gpu"))]
+    if not needs:
+        return
+    at_once = workflow.global_resources.get("gpu").value or workflow.cores
+    try:
+        line = check_gpus(PRECISION, needs, at_once)
+    except RigsaError as error:
+        sys.exit(f"Error: {error}")
+    if line:
+        print(line, file=sys.stderr)
 
 
 # Open files, which hold the run's locks as long as Snakemake runs.
