@@ -56,7 +56,9 @@ rule all:
 onstart:
     PLANNED = list(workflow.dag.needrun_jobs())
     if on_cluster():
-        check_cluster(PLANNED)  # The GPUs are elsewhere, and each job looks for itself.
+        check_cluster(
+            PLANNED
+        )  # The GPUs are elsewhere, and each job looks for itself.
     else:
         check_gpus_of(PLANNED)
     lock_planned(PLANNED)
@@ -73,4 +75,4 @@ onsuccess:
 
 onerror:
     if slurm() is not None:
-        name_silent()
+        name_silent(log)

@@ -1,4 +1,5 @@
 # What jobs ask of a cluster's scheduler. On one machine `--resources mem_mb=N` bounds what runs side by side.
+import re
 import sys
 from functools import cache
 
@@ -62,20 +63,15 @@ def megabytes_of(kind):
     return request(kind, REQUESTS.megabytes, "megabytes")
 
 
-# Jobs of this run that are not for the login node.
-SUBMITTED = []
-
-
 def check_cluster(jobs):
     """Refuses a run of which the cluster could not start or end a job; before anything is submitted."""
-    SUBMITTED.extend(job for job in jobs if not job.is_local)
     try:
         if TROUBLE:
             raise TROUBLE[0]
         if slurm() is None:
             return
         check_card(config, DEVICE)
-        check_asked(slurm(), map(asked_by, SUBMITTED))
+        check_asked(slurm(), [asked_by(job) for job in jobs if not job.is_local])
         # The executor takes `sacct` wherever there is such a command, and would wait for ever for one that fails.
         if not slurm().accounting:
             workflow.executor_settings.status_command = slurm().status_command
@@ -98,19 +94,14 @@ def asked_by(job):
     )
 
 
-def name_silent():
-    """After a failure: jobs that Slurm has ended and of which there is no trace."""
+def name_silent(log_of_run):
+    """After a failure: jobs of which Slurm itself could write no log."""
+    failed = re.findall(r"SLURM-job '(\d+)' failed", Path(log_of_run).read_text())
     folder = Path(workflow.executor_settings.logdir or ".snakemake/slurm_logs")
-    silent = [
-        job
-        for job in SUBMITTED
-        if not any(Path(file).exists() for file in (*job.output, *job.log))
-        # It is made when the job is submitted, and stays empty where nothing could write into it.
-        and (folder / f"rule_{job.rule.name}").is_dir()
-    ]
+    silent = [number for number in failed if not any(folder.rglob(f"{number}.log"))]
     if silent:
         print(
-            f"{len(silent)} jobs ended without a word, {asked_by(silent[0]).job} the first of them: a node that "
-            f"does not see {Path.cwd()} leaves no log; start the run in a folder that all nodes share.",
+            f"{len(silent)} jobs ended without a word (Slurm's number of the first: {silent[0]}): a node that does "
+            f"not see {Path.cwd()} leaves no log; start the run in a folder that all nodes share.",
             file=sys.stderr,
         )
