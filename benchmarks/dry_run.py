@@ -1,4 +1,4 @@
-"""How long planning takes: dry runs of made-up studies of many jobs, from nothing and finished.
+"""What planning takes: dry runs of made-up studies of many jobs, from nothing and finished.
 
     python benchmarks/dry_run.py --output benchmarks/results/dry_run.json
 
@@ -9,16 +9,14 @@ place of every result, the record that a run would have written, and Snakemake's
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from measure import write
+from measure import command_cost, write
 
 from rigsa.definitions import Definitions
 from rigsa.files import write_json
@@ -29,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "config.yaml", "environment.yml", "studies", "workflow", "profiles")
 SEEDS = 5
 PRUNED, LOW_RANK = 29, 5  # jobs of one seed of an arm
+ONE = "results/embedded/arms/qlora_r1_0/seed0/step0/training.json"
 
 
 def write_study(folder: Path, jobs: int) -> None:
@@ -64,28 +63,54 @@ def finish(folder: Path) -> int:
             file.touch()
         record = {"spec": found.spec(job), "versions": {}, "inputs": {}, "files": {}}
         write_json(found.graph.record(job, paths), record)
+    # The one file that is read for planning: its shape decides what jobs ask of a cluster.
+    model = found.study.base_model_entry
+    shape = {"vocab_size": model["vocabulary"], "intermediate_size": 768, **model["architecture"]}
+    write_json(paths.base_model(found.study.base_model) / "config.json", shape)
     paths.report.touch()
     snakemake(folder, "--touch", "--cores", "1", "--quiet", "all")
     return len(jobs)
 
 
-def snakemake(folder: Path, *arguments: str) -> float:
-    """Seconds of one call."""
-    command = [str(Path(sys.executable).parent / "snakemake"), *arguments]
-    began = time.perf_counter()
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return time.perf_counter() - began
+def executable(name: str) -> str:
+    """Of the environment that this runs in."""
+    return str(Path(sys.executable).parent / name)
+
+
+def snakemake(folder: Path, *arguments: str) -> dict[str, float]:
+    """Seconds and memory of one call."""
+    return command_cost([executable("snakemake"), *arguments], folder)
 
 
 def measure(jobs: int, repeats: int) -> Mapping[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         write_study(folder, jobs)
-        nothing = [snakemake(folder, "--dry-run", "--quiet", "all") for _ in range(repeats)]
+        planning = ["--dry-run", "--quiet", "all"]
+        nothing = [snakemake(folder, *planning) for _ in range(repeats)]
+        # What a job on a cluster does before it starts: it reads the rules and plans itself.
+        one = [snakemake(folder, *planning, "--", ONE) for _ in range(repeats)]
         made = finish(folder)
         done = [snakemake(folder, "--cores", "1", "--quiet", "all") for _ in range(repeats)]
         os.chdir(ROOT)
-    return {"jobs": made, "from_nothing": min(nothing), "finished": min(done)}
+        files = {name: count(folder / name) for name in ("results", ".snakemake")}
+    return {
+        "jobs": made,
+        "from_nothing": min(call["seconds"] for call in nothing),
+        "finished": min(call["seconds"] for call in done),
+        "one_job": min(call["seconds"] for call in one),
+        "cpu_from_nothing": min(call["cpu_seconds"] for call in nothing),
+        "cpu_finished": min(call["cpu_seconds"] for call in done),
+        "cpu_one_job": min(call["cpu_seconds"] for call in one),
+        "mib_from_nothing": max(call["mib"] for call in nothing),
+        "mib_finished": max(call["mib"] for call in done),
+        "files": files,
+    }
+
+
+def count(folder: Path) -> int:
+    """Files and folders below it."""
+    return sum(1 for _ in folder.rglob("*"))
 
 
 def main() -> None:
@@ -101,8 +126,10 @@ def main() -> None:
         row = measure(jobs, options.repeats)
         results.append(row)
         print(
-            f"{row['jobs']:5} jobs: {row['from_nothing']:5.1f} s from nothing, "
-            f"{row['finished']:5.1f} s finished",
+            f"{row['jobs']:5} jobs: {row['from_nothing']:5.1f} s and "
+            f"{row['mib_from_nothing']:.0f} MiB from nothing, "
+            f"{row['finished']:5.1f} s and {row['mib_finished']:.0f} MiB finished, "
+            f"{row['one_job']:.1f} s for one job",
             flush=True,
         )
     if options.output:

@@ -2,8 +2,10 @@
 
 import platform
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,14 @@ import torch
 
 from rigsa.files import write_json
 from rigsa.versions import versions
+
+STARTER = """
+import resource, subprocess, sys, time
+began = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss)
+"""
 
 
 def seconds(sides: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
@@ -47,6 +57,20 @@ def peak_bytes(run: Callable[[], Any], device: str) -> int:
         now += change
         peak = max(peak, now)
     return peak
+
+
+def command_cost(command: Sequence[str], folder: Path) -> dict[str, float]:
+    """Seconds of a command, those that processors spent, and the peak of its largest process.
+
+    Processor time hardly depends on what else a machine does. A process's peak begins with what
+    the one that started it holds, so a small one starts it.
+    """
+    starter = [sys.executable, "-S", "-c", STARTER, *command]
+    done = subprocess.run(starter, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)[:300]}\n{done.stderr}")
+    seconds, cpu, kib = map(float, done.stdout.split())
+    return {"seconds": seconds, "cpu_seconds": cpu, "mib": kib / 1024}
 
 
 def summary(values: list[float]) -> dict[str, float]:

@@ -35,3 +35,19 @@ def test_the_places_of_kept_weights_are_measured(tmp_path) -> None:
     output = tmp_path / "kept.json"
     _run("kept_weights.py", "--tokens", "4", "--rounds", "1", "--output", str(output))
     assert json.loads(output.read_text())["results"]["0.5"]["turn_by_bits"] > 0
+
+
+def test_planning_is_measured(tmp_path) -> None:
+    output = tmp_path / "dry_run.json"
+    _run("dry_run.py", "--jobs", "60", "--repeats", "1", "--output", str(output))
+    (row,) = json.loads(output.read_text())["results"]
+    assert min(row["cpu_from_nothing"], row["cpu_finished"], row["cpu_one_job"]) > 0
+
+
+def test_aggregation_is_measured(tmp_path) -> None:
+    output = tmp_path / "aggregation.json"
+    few = ["--checkpoints", "8", "--distinct", "1"]
+    _run("aggregation.py", *few, "--scratch", str(tmp_path), "--output", str(output))
+    (row,) = json.loads(output.read_text())["results"]
+    assert row["collect"]["mib"] > 0
+    assert row["table summary"]["cpu_seconds"] > 0

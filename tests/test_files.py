@@ -1,5 +1,8 @@
 """Files are there whole or not at all, and a killed writer's leavings go with the next one."""
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +44,7 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_what_a_killed_writer_left_goes_with_the_next(tmp_path: Path) -> None:
     assert _writer(tmp_path, "die").wait() == 9
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 3  # a file, a folder and its lock
     with whole_file(tmp_path / "a.json") as partial:
         partial.write_text("whole")
     with whole_folder(tmp_path / "b") as partial:
@@ -72,3 +75,22 @@ def test_a_second_name_is_given_as_often_as_one_likes(tmp_path) -> None:
     source.write_text("another")
     hard_link(source, target)
     assert target.read_text() == "another"
+
+
+def test_only_files_are_locked_that_nfs_locks_for_all_nodes(tmp_path: Path, monkeypatch) -> None:
+    """There an exclusive lock is one for writing (flock(2)), for which no folder can be opened."""
+    flock, locked = fcntl.flock, []
+
+    def as_nfs_does(handle: int, kind: int) -> None:
+        if kind & fcntl.LOCK_EX and fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        locked.append(kind)
+        flock(handle, kind)
+
+    assert _writer(tmp_path, "die").wait() == 9
+    monkeypatch.setattr(fcntl, "flock", as_nfs_does)
+    write_text(tmp_path / "a.json", "whole")
+    with whole_folder(tmp_path / "b") as partial:
+        (partial / "c").write_text("whole")
+    assert len(locked) == 4
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.json", "b", "c"]

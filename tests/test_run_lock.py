@@ -1,5 +1,7 @@
 """Two runs never make the same files; a killed run leaves nothing that would stop the next."""
 
+import errno
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +49,12 @@ def test_who_makes_what_is_shared_is_alone(tmp_path: Path) -> None:
         lock_run(tmp_path, "mnist", makes_shared=False)
     first.kill()
     first.wait()
+
+
+def test_a_file_system_without_locks_is_said(tmp_path: Path, monkeypatch) -> None:
+    def without(file: object, kind: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    with pytest.raises(RigsaError, match=r"cannot be locked \(Function not implemented\); mount"):
+        lock_run(tmp_path, "paper", makes_shared=False)

@@ -13,6 +13,8 @@ from typing import Any
 
 from rigsa.errors import FileError
 
+FOLDER = ".folder"  # ends the name of a folder that is being written
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -115,45 +117,46 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 @contextmanager
 def _partial(path: Path, is_folder: bool) -> Iterator[Path]:
-    """A hidden place beside `path`, locked while it is in use and gone afterwards."""
+    """A hidden place beside `path`, locked while it is in use and gone afterwards.
+
+    A folder is locked by a file beside it: NFS locks only files that are open for writing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name}.partial-"
     for leftover in path.parent.glob(glob.escape(prefix) + "*"):
-        _remove_if_left(leftover)
-    if is_folder:
-        name = tempfile.mkdtemp(prefix=prefix, dir=path.parent)
-        handle = os.open(name, os.O_RDONLY)
-    else:
-        handle, name = tempfile.mkstemp(prefix=prefix, dir=path.parent)
-    partial = Path(name)
+        if leftover.suffix != FOLDER:
+            _remove_if_left(leftover)
+    handle, name = tempfile.mkstemp(prefix=prefix, dir=path.parent)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield partial
+        if is_folder:
+            os.mkdir(name + FOLDER)
+        yield Path(name + FOLDER if is_folder else name)
     finally:
-        _remove(partial)
+        # First, as NFS keeps what is removed while it is open, under another name.
         os.close(handle)
+        _remove(Path(name))
 
 
 def _remove_if_left(partial: Path) -> None:
     """Removes what a killed process left behind: nobody holds its lock."""
     try:
-        handle = os.open(partial, os.O_RDONLY)
+        handle = os.open(partial, os.O_RDWR)
     except FileNotFoundError:
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _remove(partial)
     except BlockingIOError:
-        pass
+        return
     finally:
         os.close(handle)
+    _remove(partial)
 
 
 def _remove(partial: Path) -> None:
-    if partial.is_dir():
-        shutil.rmtree(partial, ignore_errors=True)
-    else:
-        partial.unlink(missing_ok=True)
+    """A file; before it the folder that it locks, which is never there without it."""
+    shutil.rmtree(f"{partial}{FOLDER}", ignore_errors=True)
+    partial.unlink(missing_ok=True)
 
 
 def _publish(partial: Path, path: Path) -> None:

@@ -9,11 +9,17 @@ from pathlib import Path
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 TABLE_FORMATS = ("csv", "md", "tex", "html")
 FIGURE_FORMATS = ("pdf", "png")
+SAMPLES = ".samples.parquet"
 
 
 def record(main: Path) -> Path:
     """Where it is written how a result was made: beside its main file."""
     return main.with_suffix(".provenance.json")
+
+
+def scores_of(samples: Path) -> Path:
+    """The scores that a file of samples stands beside."""
+    return samples.with_name(samples.name.removesuffix(SAMPLES) + ".json")
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class CheckpointPaths:
         return self.folder / "eval" / f"{benchmark}.json"
 
     def samples(self, benchmark: str) -> Path:
-        return self.folder / "eval" / f"{benchmark}.samples.parquet"
+        return self.folder / "eval" / f"{benchmark}{SAMPLES}"
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,11 @@ def _lock(path: Path, kind: int) -> TextIO:
             f"another run is at work in {path.parent}: {file.read().strip() or 'it does not say'}; "
             "wait for its end or stop it."
         ) from None
+    except OSError as error:
+        raise RigsaError(
+            f"{path.parent} cannot be locked ({error.strerror}); mount its file system with locks "
+            "(Lustre: -o flock)."
+        ) from None
     file.seek(0)
     file.truncate()
     began = datetime.now().astimezone().isoformat(" ", "minutes")

@@ -10,6 +10,8 @@ WAYS = {
     errno.EPERM: "change its permissions",
     errno.EIO: "check the disk",
     errno.ESTALE: "mount its file system again",
+    errno.ENOLCK: "mount the file system of the results with locks",
+    errno.ENOSYS: "mount the file system of the results with locks (Lustre: -o flock)",
     errno.ENOENT: "see whether its folder was moved or deleted",
 }
 

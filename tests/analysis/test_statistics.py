@@ -65,10 +65,11 @@ def test_seeds_that_agree_are_not_more_items():
     assert exact_paired_test(np.repeat(one, 3, axis=0)) == pytest.approx(exact_paired_test(one))
 
 
+@pytest.mark.parametrize("seeds", [2, 5])
 @settings(deadline=None, max_examples=25)
-@given(st.integers(0, 10_000))
-def test_several_seeds_match_all_sign_flips(seed: int):
-    given_differences = np.random.default_rng(seed).integers(-1, 2, size=(2, 9))
+@given(seed=st.integers(0, 10_000))
+def test_several_seeds_match_all_sign_flips(seeds: int, seed: int):
+    given_differences = np.random.default_rng(seed).integers(-1, 2, size=(seeds, 9))
     summed = given_differences.sum(axis=0)
     flips = 1 - 2 * (np.arange(2**9)[:, None] >> np.arange(9) & 1)
     expected = np.mean(np.abs(flips @ summed) >= abs(summed.sum()))

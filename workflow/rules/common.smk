@@ -1,5 +1,6 @@
 # Names that the rules share: the study's jobs with their definitions, machine settings as flags.
 import sys
+from functools import cache
 from pathlib import Path
 from subprocess import CalledProcessError
 
@@ -140,9 +141,12 @@ def unfinished(kind):
     return untracked(folder)
 
 
+@cache
 def files_of(job):
-    """What the job makes, and the record of how it was made."""
-    return [*GRAPH.outputs(job, PATHS), GRAPH.record(job, PATHS)]
+    """What the job makes, and the record of how it was made; a base model is asked for by all."""
+    return [
+        str(file) for file in (*GRAPH.outputs(job, PATHS), GRAPH.record(job, PATHS))
+    ]
 
 
 def made_from(kind):
@@ -150,9 +154,7 @@ def made_from(kind):
 
     def files(wildcards):
         made = job_of(kind, wildcards)
-        given = [
-            str(file) for job in GRAPH.inputs(made).values() for file in files_of(job)
-        ]
+        given = [file for job in GRAPH.inputs(made).values() for file in files_of(job)]
         return ancient_where_fresh(given, [made])
 
     return files

@@ -136,7 +136,11 @@ rule report:
     conda:
         ENVIRONMENT
     params:
-        shown=specs.digest({str(job): DEFINITIONS.definition(job) for job in SHOWN}),
+        # Not before it is asked for: on a cluster every job reads this file, and these are
+        # the definitions of all jobs of the study.
+        shown=lambda wildcards: specs.digest(
+            {str(job): DEFINITIONS.definition(job) for job in SHOWN}
+        ),
         captions=specs.digest({file.name: file.read_text() for file in CAPTIONS}),
         config=untracked(CONFIG_FLAGS),
     shell:

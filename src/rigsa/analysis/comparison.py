@@ -1,25 +1,26 @@
-"""What a checkpoint lost against its own base, item by item on the same questions."""
+"""What a checkpoint lost against its own base, item by item on the same questions.
+
+A study may have thousands of checkpoints, so only the bases' scores are kept: those of a checkpoint
+are read, compared and let go.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rigsa.analysis import roles
+from rigsa.analysis.item_scores import ItemScores, read_scores
 from rigsa.analysis.statistics import (
+    Estimate,
     bootstrap_interval,
     exact_paired_test,
     holm,
     paired_error,
 )
 from rigsa.errors import FileError
-from rigsa.evaluation.samples_file import read_samples
 from rigsa.paths import ResultPaths
 from rigsa.study import Arm, Benchmark, Study
-
-if TYPE_CHECKING:
-    import pandas
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ class Fall:
 
 @dataclass
 class Falls:
-    """Falls of all checkpoints of a study; files are read once."""
+    """Falls of all checkpoints of a study."""
 
     study: Study
     paths: ResultPaths
-    _read: dict[Path, "pandas.Series"] = field(default_factory=dict)
+    _bases: dict[Path, ItemScores] = field(default_factory=dict)
 
     def of(self, arm: Arm, step: int, benchmark: Benchmark) -> Fall | None:
         """None for a base itself, without a base to compare with, or where either is not asked."""
@@ -58,6 +59,13 @@ class Falls:
             p=exact_paired_test(differences) if whole else None,
             items=differences.shape[1],
         )
+
+    def estimate(self, arm: Arm, step: int, benchmark: Benchmark) -> Estimate | None:
+        """The fall and its standard error alone, without the work of interval and test."""
+        differences = self.differences(arm, step, benchmark)
+        if differences is None:
+            return None
+        return Estimate(float(differences.mean()), paired_error(differences))
 
     def of_sources(self, arm: Arm, step: int) -> dict[str, Fall]:
         """Falls by source benchmark, p values corrected for the number of source tasks (Holm)."""
@@ -78,39 +86,20 @@ class Falls:
         if not arm.trained or not all(asked):
             return None
         reference_path = self._path(base, self.study.seeds[0], 0, benchmark)
-        reference = self._samples(reference_path)
+        if reference_path not in self._bases:
+            self._bases[reference_path] = read_scores(reference_path)
+        reference = self._bases[reference_path]
         rows = []
         for seed in self.study.seeds:
             path = self._path(arm, seed, step, benchmark)
-            answers = self._samples(path)
-            if not answers.index.equals(reference.index):
+            answers = read_scores(path)
+            if not np.array_equal(answers.items, reference.items):
                 raise FileError(
                     f"{path} and {reference_path} hold answers to different items; "
                     "delete both, and the next run makes them again."
                 )
-            rows.append(reference.to_numpy() - answers.to_numpy())
+            rows.append(reference.scores - answers.scores)
         return np.stack(rows)
 
     def _path(self, arm: Arm, seed: int, step: int, benchmark: Benchmark) -> Path:
         return self.paths.checkpoint(arm.name, seed, step).samples(benchmark.name)
-
-    def _samples(self, path: Path) -> "pandas.Series":
-        if path not in self._read:
-            self._read[path] = read_scores(path)
-        return self._read[path]
-
-
-def read_scores(path: Path) -> "pandas.Series":
-    """Score of every item by doc_id, in order. Raises FileError where it does not hold that."""
-    frame = read_samples(path)
-    if not {"doc_id", "score"} <= set(frame.columns):
-        raise FileError(
-            f"{path} has no columns doc_id and score; delete it, and the next run makes it again."
-        )
-    scores = frame.set_index("doc_id")["score"].astype(float).sort_index()
-    if scores.empty or scores.isna().any() or not scores.index.is_unique:
-        raise FileError(
-            f"{path} must hold one score for each doc_id; delete it, and the next run makes it "
-            "again."
-        )
-    return scores

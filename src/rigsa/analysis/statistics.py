@@ -84,16 +84,27 @@ def exact_paired_test(differences: np.ndarray) -> float:
     """
     summed = np.abs(np.rint(differences.sum(axis=0))).astype(int)
     observed = abs(round(float(differences.sum())))
-    # The null distribution of the sum of ± values, kept as a polynomial in steps of one.
+    # Of the values with a plus, the distribution of their sum, as a polynomial in steps of one.
     null = np.ones(1)
     for value in range(1, int(summed.max(initial=0)) + 1):
         times = int((summed == value).sum())
         if times:
-            spread = np.zeros(2 * value * times + 1)
-            spread[:: 2 * value] = _fair_binomial(times)
-            null = np.convolve(null, spread)
-    sums = np.arange(len(null)) - (len(null) - 1) // 2
+            null = _add(null, value, _fair_binomial(times))
+    # Those with a minus are the rest.
+    sums = 2 * np.arange(len(null)) - (len(null) - 1)
     return min(1.0, float(null[np.abs(sums) >= observed].sum()))
+
+
+def _add(null: np.ndarray, value: int, counts: np.ndarray) -> np.ndarray:
+    """Distribution of the sum when `counts` says how often `value` is added.
+
+    Sums with different rests after division by `value` do not mix, so each rest is a convolution
+    of its own, without the zeros between the multiples of `value`.
+    """
+    wider = np.zeros(len(null) + value * (len(counts) - 1))
+    for rest in range(min(value, len(null))):
+        wider[rest::value] = np.convolve(null[rest::value], counts)
+    return wider
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -57,11 +57,12 @@ def draw(study: Study, paths: ResultPaths) -> Figure:
 
 def mean_fall(falls: Falls, arm: Arm, step: int) -> Estimate | None:
     """Over the source tasks, whose items are independent of each other."""
-    found = list(falls.of_sources(arm, step).values())
+    each = (falls.estimate(arm, step, b) for b in roles.source_benchmarks(falls.study))
+    found = [fall for fall in each if fall is not None]
     if not found:
         return None
     error = np.sqrt(sum(fall.error**2 for fall in found)) / len(found)
-    return Estimate(float(np.mean([fall.mean for fall in found])), float(error))
+    return Estimate(float(np.mean([fall.value for fall in found])), float(error))
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
