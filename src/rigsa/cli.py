@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         listen()
         options = _parser().parse_args(arguments)
+        options.command = sys.argv[1:] if arguments is None else list(arguments)
         step = f"rigsa {options.step}"
         logging.basicConfig(
             level=logging.INFO,

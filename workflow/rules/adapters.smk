@@ -24,6 +24,17 @@ rule select_mask:
         "--output {output.mask:q} --threads {threads} 2> {log:q}"
 
 
+def train_gpus(wildcards):
+    """Cards of one training."""
+    return GPU * STUDY.arms[wildcards.arm].gpus
+
+
+def train_threads(wildcards):
+    """On a CPU, processes take the place of cards."""
+    ranks = 1 if GPU else STUDY.arms[wildcards.arm].gpus
+    return config["threads"]["train"] * ranks
+
+
 rule train:
     input:
         made_from("train"),
@@ -39,9 +50,9 @@ rule train:
     priority: 10
     conda:
         ENVIRONMENT
-    threads: config["threads"]["train"]
+    threads: train_threads
     resources:
-        gpu=GPU,
+        gpu=train_gpus,
     params:
         spec=spec_of("train"),
         base_model=untracked(base_model),

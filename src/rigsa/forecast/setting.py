@@ -91,7 +91,7 @@ class Setting:
                 "name some, or all-linear."
             )
         if micro_batch is None:
-            micro_batch = pass_size(arm.training["batch_size"], self.micro_batch_size)
+            micro_batch = pass_size(arm.training, self.micro_batch_size)
         return Workload(
             shape=self.shape,
             adapter=adapter,
