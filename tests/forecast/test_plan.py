@@ -173,6 +173,10 @@ def test_cards_that_share_a_training_divide_its_seconds(on_card: Callable[..., S
     assert together.resources()["gpus"] == 4
     assert "gpus: 4 is counted by card" in " ".join(show_plan(four).split())
     assert "by card" not in show_plan(one)
+    parts = make_plan(on_card(study=four.setting.study, shard_base_model=True))
+    # Three quarters of 3.2 GB of linear layers, less the three of 24 layers that are whole.
+    saved = together.device_bytes - _dense(parts).device_bytes
+    assert 1.9e9 < saved < 2.1e9
 
 
 def _dense(plan: Plan) -> Job:

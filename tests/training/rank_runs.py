@@ -42,6 +42,8 @@ BY_CHANCE = {
         "training": {**TRAINING, **ROUNDED},
     },
 }
+# The same with the base model's weights shared out.
+SHARDED = ("dense-sharded", "masked-sharded", "single-sharded")
 FLAGS = ("--micro-batch-size", "3", "--checkpoint-steps", "2")
 
 
@@ -95,6 +97,7 @@ def main(base: str, task: str, folder: Path) -> None:
 
     def run(name: str, gpus: int, end: tuple[int, int, str] = (0, 0, "")) -> None:
         place = folder / name / str(gpus)
+        sharded = ["--shard-base-model"] * name.endswith("-sharded")
         (place / "arm").mkdir(parents=True, exist_ok=True)
         broken.at = end
         kind = name.split("-")[0]
@@ -103,7 +106,7 @@ def main(base: str, task: str, folder: Path) -> None:
         command = [
             *("train", json.dumps(spec), "--base-model", base, "--task-data", task, *mask),
             *("--output", str(place / "arm"), "--unfinished", str(place / "unfinished")),
-            *(*FLAGS, "--threads", str(gpus), "--gpus", str(gpus)),
+            *(*FLAGS, *sharded, "--threads", str(gpus), "--gpus", str(gpus)),
         ]
         code = wait(forked(command, Path.cwd(), place / "log"))
         codes.setdefault(f"{name}/{gpus}", []).append(code)
@@ -111,12 +114,15 @@ def main(base: str, task: str, folder: Path) -> None:
     for name in ALIKE:
         run(name, 1)
         run(name, 2)
-    for name in BY_CHANCE:
+    for name in (*BY_CHANCE, *SHARDED):
         run(name, 2)
     # Two passes a step and rank: in its second step, then in the next, then in the next.
     for at, end in ((4, "SIGKILL"), (3, "memory"), (3, "nan")):
         run("dropout-rank", 2, (1, at, end))
     run("dropout-rank", 2)
+    for end in ((1, 3, "memory"), (0, 3, "SIGTERM")):
+        run("dropout-sharded", 2, end)
+    run("dropout-sharded", 2)
     for end in ("SIGKILL", "SIGTERM"):
         run("rounding-job", 2, (0, 5, end))
     run("rounding-job", 2)

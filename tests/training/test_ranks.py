@@ -19,7 +19,7 @@ from rigsa.models.loading import load_base
 from rigsa.training.order import share
 from rigsa.training.ranks import FOLDER
 from tests.conftest import ROOT
-from tests.training.rank_runs import ALIKE
+from tests.training.rank_runs import ALIKE, SHARDED
 from tests.training.test_job import SPEC
 
 ADAPTER = Path("arm", "adapter", "adapter_model.safetensors")
@@ -64,6 +64,13 @@ def test_only_a_training_on_several_says_so(runs: Path) -> None:
     assert [spec["training"].get("gpus") for spec in specs] == [None, 2]
 
 
+@pytest.mark.parametrize("name", [*SHARDED, "dropout-sharded"])
+def test_a_base_model_in_parts_gives_the_same_bytes(name: str, runs: Path) -> None:
+    """Also with batches that have no row for a rank, and after it was broken off."""
+    parts, whole = ((runs / n / "2" / ADAPTER).read_bytes() for n in (name, name.split("-")[0]))
+    assert parts == whole
+
+
 @pytest.mark.parametrize("pair", [("dropout", "dropout-rank"), ("rounding", "rounding-job")])
 def test_a_broken_one_ends_in_the_bytes_of_a_quiet_one(pair: tuple[str, str], runs: Path) -> None:
     quiet, broken = ((runs / name / "2" / ADAPTER).read_bytes() for name in pair)
@@ -74,6 +81,7 @@ def test_each_end_is_one_sentence_that_names_what_is_kept(runs: Path) -> None:
     codes = read_json(runs / "codes.json")
     assert {code for name, (*_, code) in codes.items()} == {0}
     assert codes["dropout-rank/2"] == [1, 1, 1, 0]
+    assert codes["dropout-sharded/2"] == [1, 128 + signal.SIGTERM, 0]
     assert codes["rounding-job/2"] == [-signal.SIGKILL, 128 + signal.SIGTERM, 0]
     said = _sentences(runs / "dropout-rank" / "2" / "log")
     for sentence, words in zip(
@@ -92,6 +100,12 @@ def test_each_end_is_one_sentence_that_names_what_is_kept(runs: Path) -> None:
     assert stop == (
         "rigsa train: stopped by SIGTERM after step 5 of 6, from where the same command goes on."
     )
+
+
+def test_a_rank_that_ends_while_the_others_wait_for_its_weights_is_named(runs: Path) -> None:
+    said = _sentences(runs / "dropout-sharded" / "2" / "log")[0]
+    assert "dropout-sharded/2/arm: rank 1 of 2 has failed (" in said
+    assert "does not fit into the cpu's memory with micro_batch_size 3; set micro_batc" in said
 
 
 def test_a_batch_is_shared_without_a_rest() -> None:

@@ -24,17 +24,6 @@ rule select_mask:
         "--output {output.mask:q} --threads {threads} 2> {log:q}"
 
 
-def train_gpus(wildcards):
-    """Cards of one training."""
-    return GPU * STUDY.arms[wildcards.arm].gpus
-
-
-def train_threads(wildcards):
-    """On a CPU, processes take the place of cards."""
-    ranks = 1 if GPU else STUDY.arms[wildcards.arm].gpus
-    return config["threads"]["train"] * ranks
-
-
 rule train:
     input:
         made_from("train"),
@@ -50,9 +39,10 @@ rule train:
     priority: 10
     conda:
         ENVIRONMENT
-    threads: train_threads
+    # On a CPU, processes take the place of cards.
+    threads: lambda wildcards: config["threads"]["train"] * (1 if GPU else gpus_of(wildcards))
     resources:
-        gpu=train_gpus,
+        gpu=lambda wildcards: GPU * gpus_of(wildcards),
     params:
         spec=spec_of("train"),
         base_model=untracked(base_model),

@@ -165,8 +165,9 @@ def _assumptions(plan: Plan) -> list[str]:
         rates += " (its bfloat16 rate, which float32 does not reach: hours are too few)"
     several = sorted({job.gpus for job in plan.jobs} - {1})
     shared = (
-        f" A training with gpus: {' or '.join(map(str, several))} is counted by card: each has the "
-        "whole frozen model and a part of every batch, and their sums take no time."
+        f" A training with gpus: {' or '.join(map(str, several))} is counted by card: each has "
+        f"{'a part of' if setting.shard_base_model else 'all of'} the frozen model and a part of "
+        "every batch, and what goes from card to card takes no time."
         if several
         else ""
     )

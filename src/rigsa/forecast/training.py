@@ -13,7 +13,7 @@ from rigsa.forecast.workload import Workload
 def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, speed: Speed) -> float:
     """Of all steps; the job's start and the look at held-out items are left out.
 
-    Several cards work at the same time; what their sums take between them is not counted.
+    Several cards work at the same time; what goes from one to another is not counted.
     """
     # Backward starts two operations for each of forward's.
     passes = 4 if work.recompute else 3

@@ -110,6 +110,11 @@ TRAINING_MACHINE = (
         choices=["auto", "none", "full"],
         help="compute activations again in backward; default: auto, which is full on cuda",
     ),
+    argument(
+        "--shard-base-model",
+        action="store_true",
+        help="of several cards, let each hold a part of the frozen base model",
+    ),
     argument("--compile", action="store_true", help="compile the model with torch.compile"),
     argument(
         "--dataloader-workers",

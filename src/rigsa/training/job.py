@@ -4,7 +4,7 @@ import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from rigsa.training.log import Progress, TrainingLog, layer_statistics, peak_mem
 from rigsa.training.order import Batches
 from rigsa.training.probe import Probe
 from rigsa.training.ranks import follows, started
+from rigsa.training.sharding import shard_base
 from rigsa.training.together import check_alike, decided_by_rank_0, joined
 from rigsa.training.trainer import (
     AnswerTrainer,
@@ -89,8 +90,12 @@ def train(
         stack.enter_context(joined(ranks, machine.device))
         progress = Progress(**stored.said["progress"]) if stored else Progress()
         tokenizer = load_tokenizer(base_model)
-        model = load_base(base_model, machine, spec["quantization"])
+        sharded = machine.shard_base_model and ranks.size > 1 and spec["quantization"] is None
+        place = replace(machine, device="cpu") if sharded else machine
+        model = load_base(base_model, place, spec["quantization"])
         sizes, adapted = _adapted(spec, model, mask_file)
+        if sharded:
+            shard_base(adapted, ranks, machine.device)
         rows, held_out = (_rows(task_data, split, tokenizer) for split in SPLITS)
         collate = Collator(tokenizer.pad_token_id)
         probe = Probe(adapted, _batches(held_out[:PROBE_ITEMS], collate, machine))
@@ -127,10 +132,13 @@ def train(
             decay_gate=training.get("decay_gate", True),
             losses=progress.losses,
             ranks=ranks,
+            sharded=sharded,
         )
         trainer.remove_callback(PrinterCallback)  # The log says the same, and when it will end.
         _run(trainer, keeper, name, machine)
         check_alike(ranks, adapted.parameters())
+        statistics = {k: v for k, v in layer_statistics(adapted).items() if k != "layers"}
+        statistics |= probe()
         if follows():
             return
         _save_adapter(adapted, checkpoint)
@@ -140,8 +148,7 @@ def train(
             "seconds": round(keeper.seconds, 2),
             "step_seconds": round(progress.step_seconds, 2),
             **sizes,
-            **{k: v for k, v in layer_statistics(adapted).items() if k != "layers"},
-            **probe(),
+            **statistics,
             "loss": progress.rows[-1]["loss"],
             "tokens_per_second": progress.rows[-1]["tokens_per_second"],
             "peak_memory_bytes": peak_memory(),
@@ -193,7 +200,7 @@ def _run(trainer: AnswerTrainer, keeper: Keeper, name: str, machine: Machine) ->
         if lost is None:
             raise
         trouble = f"{lost}; run the same command again"
-    if follows():
+    if follows() and trainer.agreed:
         raise SystemExit  # Rank 0 has met the same and says it.
     keeper.save()
     kept = keeper.kept()

@@ -42,6 +42,10 @@ class AnswerTrainer(Trainer):
         losses: each step's loss is put at its end.
         micro_batch_size: rows in one pass, at most.
         ranks: that share each batch.
+        sharded: the base model's weights are shared out among them as well.
+
+    Attributes:
+        agreed: what ends the training was met by all ranks in the same moment.
     """
 
     def __init__(
@@ -52,10 +56,11 @@ class AnswerTrainer(Trainer):
         decay_gate: bool,
         losses: list[float],
         ranks: Ranks = ALONE,
+        sharded: bool = False,
         **kwargs: Any,
     ) -> None:
-        own = partial(share, rank=ranks.rank, ranks=ranks.size)
-        passes = partial(_passes, collate, micro_batch_size, own)
+        self.sharded, self.agreed = sharded, False
+        passes = partial(_passes, collate, micro_batch_size, ranks.rank, ranks.size)
         super().__init__(*args, data_collator=passes, **kwargs)
         self.decay_gate, self.losses, self.ranks = decay_gate, losses, ranks
         if ranks.size > 1:
@@ -91,7 +96,9 @@ class AnswerTrainer(Trainer):
             try:
                 self._add_up(model, *inputs, loss)
             except torch.OutOfMemoryError:
-                failed = True  # The others wait for this rank; all of them end when they know.
+                if self.sharded:
+                    raise  # In the middle of a pass the others wait for this rank's weights.
+                failed = True  # Here, for its gradients: all end when they know.
             loss, failures = sum_gradients(self.ranks, model.parameters(), loss, failed)
             self._failures = failures.unbind()
         self._batch_loss = loss
@@ -119,6 +126,7 @@ class AnswerTrainer(Trainer):
         loss = self._batch_loss
         # One look at the device for all.
         shown = torch.stack([loss, norm.to(loss.device, loss.dtype), *self._failures]).tolist()
+        self.agreed = True
         if any(shown[2:]):
             raise torch.OutOfMemoryError
         for what, value in zip(("loss", "gradient's norm"), shown[:2], strict=True):
@@ -128,11 +136,17 @@ class AnswerTrainer(Trainer):
                     f"the {what} is {value} in step {self.state.global_step + 1}, at learning rate "
                     f"{rate:.3g}"
                 )
+        self.agreed = False
         self.losses.append(shown[0])
         if self.ranks.size > 1:
             # An optimizer that rounds by chance must do so alike everywhere.
             self._draw_anew("optimizer")
         return norm
+
+    def _move_model_to_device(self, model: torch.nn.Module, device: torch.device) -> None:
+        """Parts of weights are where they belong, and cannot be moved."""
+        if not self.sharded:
+            super()._move_model_to_device(model, device)
 
     def floating_point_ops(self, inputs: Any) -> int:
         """Counted by `rigsa plan`."""
@@ -224,10 +238,16 @@ def training_arguments(
 def _passes(
     collate: Callable[[Sequence[Any]], Batch],
     size: int,
-    own: Callable[[Sequence[Any]], Sequence[Any]],
+    rank: int,
+    ranks: int,
     rows: Sequence[Any],
 ) -> tuple[list[Batch], int]:
     """The rank's own part of a batch in passes, and the answers of the whole batch."""
     answers = sum(label != IGNORED for row in rows for label in row["labels"])
-    mine = own(rows)
-    return [collate(mine[i : i + size]) for i in range(0, len(mine), size)], answers
+    mine = share(rows, rank, ranks)
+    passes = [mine[i : i + size] for i in range(0, len(mine), size)]
+    # Ranks that put a layer's weights together must do so in as many passes as any other.
+    most = -(-len(share(rows, ranks - 1, ranks)) // size)
+    silent = {**rows[0], "labels": [IGNORED] * len(rows[0]["labels"])}
+    passes += [[silent]] * (most - len(passes))
+    return [collate(part) for part in passes], answers
