@@ -42,7 +42,8 @@ BY_CHANCE = {
         "training": {**TRAINING, **ROUNDED},
     },
 }
-# The same with the base model's weights shared out.
+# The same with the base model's weights shared out, put together once more for activations.
+PARTS = ("--shard-base-model", "--activation-checkpointing", "full")
 SHARDED = ("dense-sharded", "masked-sharded", "single-sharded")
 FLAGS = ("--micro-batch-size", "3", "--checkpoint-steps", "2")
 
@@ -97,7 +98,7 @@ def main(base: str, task: str, folder: Path) -> None:
 
     def run(name: str, gpus: int, end: tuple[int, int, str] = (0, 0, "")) -> None:
         place = folder / name / str(gpus)
-        sharded = ["--shard-base-model"] * name.endswith("-sharded")
+        sharded = PARTS if name.endswith("-sharded") else ()
         (place / "arm").mkdir(parents=True, exist_ok=True)
         broken.at = end
         kind = name.split("-")[0]
