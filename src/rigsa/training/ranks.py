@@ -141,8 +141,9 @@ class _Leader(Ranks):
         while not self.over.wait(POLL_SECONDS):
             said = self._failed()
             if said and not self.over.wait(GRACE_SECONDS) and not self.noticed:
-                print(f"{self.name}: {said}; run the same command again.", file=sys.stderr)
-                sys.stderr.flush()
+                # As cli.py says it: the main thread may wait where no exception reaches it.
+                sentence = f"rigsa train: {self.name}: {said}; run the same command again."
+                print(sentence, file=sys.stderr, flush=True)
                 os._exit(1)
 
     def _log(self, rank: int) -> Path:

@@ -49,9 +49,9 @@ def sum_gradients(
 ) -> tuple[Tensor, Tensor]:
     """Gives all ranks the sums of their gradients; returns that of the losses, and who has failed.
 
-    Once a step and tensor by tensor, where DDP has buckets: these take the gradients' memory again,
-    and are laid out anew after the first step, so that with three ranks or more a sum would be
-    rounded in another order after a resume. Here, too, a rank may be without a row.
+    Once a step and tensor by tensor, where DDP has buckets: these are laid out anew after the first
+    step, so that with three ranks or more a sum would be rounded in another order after a resume,
+    and by default take the gradients' memory again. Nor does DDP go with weights in parts.
     """
     failures = torch.zeros(ranks.size, device=loss.device)
     failures[ranks.rank] = float(failed)
