@@ -87,7 +87,7 @@ def train(
         stored = stack.enter_context(kept_state(folder))
         # Not before: now nobody else works on it, and what there is to go on from is known.
         ranks = stack.enter_context(started(name, gpus, machine.threads, command))
-        stack.enter_context(joined(ranks, machine.device))
+        stack.enter_context(joined(ranks, machine.device, machine.precision))
         progress = Progress(**stored.said["progress"]) if stored else Progress()
         tokenizer = load_tokenizer(base_model)
         sharded = machine.shard_base_model and ranks.size > 1 and spec["quantization"] is None

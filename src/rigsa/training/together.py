@@ -9,6 +9,7 @@ from signal import Signals
 import torch
 import torch.distributed as dist
 
+from rigsa.device import check_device
 from rigsa.errors import RigsaError
 from rigsa.training.ranks import Ranks
 
@@ -18,7 +19,7 @@ PATIENCE = timedelta(hours=2)
 
 
 @contextmanager
-def joined(ranks: Ranks, device: str) -> Iterator[None]:
+def joined(ranks: Ranks, device: str, precision: str) -> Iterator[None]:
     """Connects the ranks, each with the card of its number, within the block.
 
     They meet in a file: a port would have to be free, and could be seen from outside.
@@ -27,6 +28,7 @@ def joined(ranks: Ranks, device: str) -> Iterator[None]:
         yield
         return
     options = {}
+    check_device(device, precision)
     if device == "cuda":
         torch.cuda.set_device(ranks.rank)
         options["device_id"] = torch.device("cuda", ranks.rank)
