@@ -42,9 +42,10 @@ BY_CHANCE = {
         "training": {**TRAINING, **ROUNDED},
     },
 }
-# The same with the base model's weights shared out, put together once more for activations.
+# Dense and masked deltas with the base model's weights shared out, and put together once more for
+# activations. LoRA is below, and broken off.
 PARTS = ("--shard-base-model", "--activation-checkpointing", "full")
-SHARDED = ("dense-sharded", "masked-sharded", "single-sharded")
+SHARDED = ("masked-sharded", "single-sharded")
 FLAGS = ("--micro-batch-size", "3", "--checkpoint-steps", "2")
 
 
