@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rigsa import schedule
-from rigsa.batches import optimizer_steps
+from rigsa.batches import cards, optimizer_steps
 from rigsa.catalog import BASE_MODELS
 from rigsa.errors import ConfigError
 from rigsa.mask_rules import RULES_AFTER_TRAINING, RULES_WITH_INITIAL_VALUES
@@ -62,6 +62,10 @@ def check_training(arm: "Arm", rows: int | None, path: Path) -> None:
         )
     if "warmup_steps" in training and "warmup_ratio" in training:
         raise ConfigError(f"{where}: it has both warmup_steps and warmup_ratio; keep one of them.")
+    try:
+        cards(training)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
     if rows is None:
         return
     if training["batch_size"] > rows:

@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         listen()
         options = _parser().parse_args(arguments)
+        options.command = sys.argv[1:] if arguments is None else list(arguments)
         step = f"rigsa {options.step}"
         logging.basicConfig(
             level=logging.INFO,
@@ -47,7 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keep_freed_memory()
         if not options.online:
             go_offline()
-        _take_cards(options)
         options.run(options)
     except RigsaError as error:
         return _ended(f"{step}: {error}", 1)
@@ -60,15 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _ended(f"{step}: {said}", 1)
     return 0
-
-
-def _take_cards(options: argparse.Namespace) -> None:
-    """Before anything starts CUDA, which looks for its cards once."""
-    if getattr(options, "device", "cpu") == "cuda":
-        from rigsa.leases import take_cards
-
-        work = f"rigsa {options.step} {getattr(options, 'output', '')}".rstrip()
-        take_cards(getattr(options, "gpus", 1), work)
 
 
 def _ended(said: str, code: int) -> int:

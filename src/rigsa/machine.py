@@ -20,6 +20,7 @@ class Machine:
     attention: str = "auto"
     activation_checkpointing: str = "auto"
     compile: bool = False
+    shard_base_model: bool = False
     dataloader_workers: int = 0
     checkpoint_steps: int = 200
     checkpoint_minutes: float = 10.0

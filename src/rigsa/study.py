@@ -46,6 +46,11 @@ class Arm:
     training: Mapping[str, Any]
 
     @property
+    def gpus(self) -> int:
+        """Cards that share a training."""
+        return self.training.get("gpus", 1)
+
+    @property
     def trained(self) -> bool:
         return self.adapter is not None
 
@@ -164,8 +169,13 @@ def _arm(name: str, content: Mapping[str, Any], study: Mapping[str, Any]) -> Arm
         adapter=_frozen(content["adapter"]) if "adapter" in content else None,
         iterations=content.get("iterations", 1),
         mask=_frozen(content["mask"]) if "mask" in content else None,
-        training=_frozen({**study["training"], **content.get("training", {})}),
+        training=_frozen(_training({**study["training"], **content.get("training", {})})),
     )
+
+
+def _training(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """One card is what a training without `gpus` has: to say so makes no other result of it."""
+    return {key: value for key, value in settings.items() if (key, value) != ("gpus", 1)}
 
 
 def _frozen(content: Any) -> Any:

@@ -17,6 +17,7 @@ CONFIG = {
     "micro_batch_size": 8,
     "eval_batch_size": 8,
     "activation_checkpointing": "auto",
+    "shard_base_model": False,
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 from rigsa.cli import main
 from rigsa.errors import ConfigError
 from rigsa.forecast.cards import CARDS, Card, card
-from rigsa.forecast.jobs import largest_batch
+from rigsa.forecast.jobs import Job, largest_batch
 from rigsa.forecast.measured import measured
 from rigsa.forecast.memory import training_peak
 from rigsa.forecast.plan import Plan, make_plan
@@ -156,3 +156,28 @@ def test_the_forecast_stands_beside_what_was_measured(project_root: Path, tmp_pa
     line = next(t for t in show_measured(found, plan).splitlines() if t.startswith("RIGSA, step 0"))
     assert line.split()[5:6] == ["2.00"]
     assert line.split()[8] == "1.00"
+
+
+def test_cards_that_share_a_training_divide_its_seconds(on_card: Callable[..., Setting]) -> None:
+    study = paper("adamw_bnb_8bit")
+    training = {**study.arms["rigsa"].training, "gpus": 4}
+    shared = replace(study.arms["rigsa"], training=training)
+    one, four = (
+        make_plan(on_card(study=item))
+        for item in (study, replace(study, arms={**study.arms, "rigsa": shared}))
+    )
+    alone, together = (_dense(plan) for plan in (one, four))
+    assert alone.seconds / 4.2 < together.seconds < alone.seconds / 3
+    assert together.device_bytes <= alone.device_bytes
+    assert [plan.as_json()["jobs"][0]["gpus"] for plan in (one, four)] == [1, 1]
+    assert together.resources()["gpus"] == 4
+    assert "gpus: 4 is counted by card" in " ".join(show_plan(four).split())
+    assert "by card" not in show_plan(one)
+    parts = make_plan(on_card(study=four.setting.study, shard_base_model=True))
+    # Three quarters of 3.2 GB of linear layers, less the three of 24 layers that are whole.
+    saved = together.device_bytes - _dense(parts).device_bytes
+    assert 1.9e9 < saved < 2.1e9
+
+
+def _dense(plan: Plan) -> Job:
+    return next(job for job in plan.jobs if (job.rule, job.arm, job.step) == ("train", "rigsa", 0))

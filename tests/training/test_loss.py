@@ -131,7 +131,10 @@ def test_the_schedule_is_piecewise_linear(tmp_path) -> None:
 
 
 def test_a_batch_is_split_evenly() -> None:
-    assert [pass_size(16, limit) for limit in (1, 3, 8, 15, 16, 64)] == [1, 3, 8, 8, 16, 16]
+    training = {"batch_size": 16}
+    sizes = [pass_size(training, limit) for limit in (1, 3, 8, 15, 16, 64)]
+    assert sizes == [1, 3, 8, 8, 16, 16]
+    assert pass_size({"batch_size": 7, "gpus": 2}, 3) == 2
 
 
 def test_batches_from_any_step_are_those_of_the_whole() -> None:

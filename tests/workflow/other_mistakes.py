@@ -19,6 +19,7 @@ CONFIG_MISTAKES = [
     ({"eval_batch_size": 0}, "eval_batch_size is 0; it must be at least 1"),
     ({"eval_batch_size": "all"}, "eval_batch_size is 'all'; There are: auto."),
     ({"compile": 1}, "compile must be of type boolean, not 1"),
+    ({"shard_base_model": "yes"}, "shard_base_model must be of type boolean, not 'yes'"),
     ({"dataloader_workers": 10**6}, "dataloader_workers is 1000000; it must be at least 0 and at"),
     ({"attention": "sdpda"}, "attention is 'sdpda'; did you mean 'sdpa'?"),
     (

@@ -122,6 +122,13 @@ TRAINING = [
         "optimizer_options.nesterov needs a momentum and no dampening; set momentum",
     ),
     ({"training.logs": True}, "training.logs must be of type integer, not True"),
+    ({"training.gpus": 0}, "training.gpus is 0; it must be at least 1"),
+    ({"training.gpus": 2.0}, "training.gpus must be of type integer, not 2.0"),
+    ({"training.gpus": "all"}, "training.gpus must be of type integer, not 'all'"),
+    (
+        {"arms.rigsa.training": {"gpus": 17}},
+        "training of arm rigsa: gpus is 17, and batch_size 16, of which every card takes",
+    ),
 ]
 
 ARMS = [

@@ -43,9 +43,10 @@ rule train:
     priority: 10
     conda:
         ENVIRONMENT
-    threads: config["threads"]["train"]
+    # On a CPU, processes take the place of cards.
+    threads: lambda wildcards: config["threads"]["train"] * (1 if GPU else gpus_of(wildcards))
     resources:
-        gpu=GPU,
+        gpu=lambda wildcards: GPU * gpus_of(wildcards),
         runtime=minutes_of("train"),
         mem_mb=megabytes_of("train"),
     params:

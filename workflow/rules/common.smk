@@ -38,6 +38,7 @@ TRAINING_FLAGS = [
     *("--activation-checkpointing", config["activation_checkpointing"]),
     *("--dataloader-workers", config["dataloader_workers"]),
     *["--compile"] * config["compile"],
+    *["--shard-base-model"] * config["shard_base_model"],
 ]
 CHECKPOINT_FLAGS = [
     *("--checkpoint-steps", config["checkpoint_steps"]),
@@ -105,6 +106,11 @@ def fetch_first(jobs):
 
 def checkpoint_of(wildcards):
     return PATHS.checkpoint(wildcards.arm, wildcards.seed, wildcards.step)
+
+
+def gpus_of(wildcards):
+    """Cards that share a training."""
+    return STUDY.arms[wildcards.arm].gpus
 
 
 def job_of(kind, wildcards):

@@ -30,6 +30,7 @@ class Job:
         seconds: of the work itself; `start_seconds` come before it.
         device_bytes: tensors on the device, as the allocator counts them.
         host_bytes: memory of the machine; on a CPU the tensors are in it.
+        gpus: that the job has; seconds and device_bytes are those of each, host_bytes of all.
         rows: in one pass.
         most_rows: in one pass that still fits; None for jobs without a device.
         bytes_at_one: device_bytes at a batch of one row.
@@ -46,6 +47,7 @@ class Job:
     host_bytes: int = 0
     disk_bytes: int = 0
     trained: int = 0
+    gpus: int = 1
     rows: int = 0
     most_rows: int | None = None
     bytes_at_one: int = 0
@@ -62,6 +64,7 @@ class Job:
             **{name: getattr(self, name) for name in key},
             "memory_mb": round(self.host_bytes / 1e6),
             "gpu_memory_mb": round(self.device_bytes / 1e6),
+            "gpus": self.gpus,
             "minutes": round((self.seconds + self.start_seconds) / 60, 2),
             "disk_mb": round(self.disk_bytes / 1e6, 2),
         }
@@ -153,16 +156,19 @@ def training_job(setting: Setting, arm: Arm, point: Checkpoint) -> Job:
         return training_peak(setting.workload(arm, point.step, rows))
 
     peak_bytes = training_peak(work)
+    # Processes on a CPU share its memory.
+    room = setting.room // arm.gpus if setting.card.is_cpu else setting.room
     return Job(
         "train", point.arm, point.seed, point.step,
         seconds=training_seconds(work, arm.training, size.train, setting.speed),
         start_seconds=_start(setting),
         device_bytes=_device(setting, peak_bytes),
-        host_bytes=_host(setting, peak_bytes),
+        host_bytes=arm.gpus * _host(setting, peak_bytes),
         disk_bytes=disk.checkpoint_bytes(work.adapter, arm.training["logs"]),
         trained=work.adapter.trainable,
+        gpus=arm.gpus,
         rows=work.micro_batch,
-        most_rows=largest_batch(peak, setting.room),
+        most_rows=largest_batch(peak, room),
         bytes_at_one=_device(setting, peak(1)),
     )  # fmt: skip
 

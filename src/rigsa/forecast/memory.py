@@ -25,6 +25,9 @@ LOW_BIT_STATES = {
 }
 FULL_STATES = ("adamw_torch", "adamw_torch_fused")
 OPTIMIZERS = (*FULL_STATES, *LOW_BIT_STATES, "sgd")
+# Of a base model in parts: the layer whose turn it is, and the next one, in its buffer for the
+# journey and put together.
+WHOLE_LAYERS = 3
 # What is there all the time, by its name in `training_memory`.
 LASTING = (
     "base weights",
@@ -39,7 +42,7 @@ def training_memory(work: Workload) -> dict[str, int]:
     """Bytes by what they are for; their sum is the peak, without what the device itself takes."""
     adapter = work.adapter
     return {
-        "base weights": base_bytes(work.shape, work.weight_bytes, work.four_bit, work.double_quant),
+        "base weights": held_base_bytes(work),
         "adapter values": value_bytes(adapter),
         "places of the values": index_bytes(adapter),
         "gradients": value_bytes(adapter),
@@ -56,6 +59,16 @@ def training_peak(work: Workload) -> int:
     parts = training_memory(work)
     lasting = sum(parts[name] for name in LASTING)
     return max(sum(parts.values()), lasting + step_bytes(work))
+
+
+def held_base_bytes(work: Workload) -> int:
+    """The frozen base model, or a card's part of it, beside what is whole for its turn."""
+    whole = base_bytes(work.shape, work.weight_bytes, work.four_bit, work.double_quant)
+    if work.parts == 1:
+        return whole
+    layers = work.shape.linear_weights * work.weight_bytes
+    turn = WHOLE_LAYERS * layers // work.shape.layers
+    return whole - layers + min(layers, layers // work.parts + turn)
 
 
 def base_bytes(

@@ -86,6 +86,8 @@ class Plan:
             ways.append("an optimizer with 8-bit state (adamw_torch_8bit)")
         if arm.adapter["type"] == "sparse_delta" and arm.adapter.get("dtype") != "bfloat16":
             ways.append("adapter values in bfloat16 (dtype)")
+        if job.gpus > 1 and arm.base == "full" and not self.setting.shard_base_model:
+            ways.append("shard_base_model: true")
         if not self.setting.recompute:
             ways.append("activation_checkpointing: full")
         return f"try {', '.join([*ways, 'a card with more memory'])}"

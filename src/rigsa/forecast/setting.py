@@ -37,6 +37,7 @@ class Setting:
     micro_batch_size: int
     eval_batch_size: int | str
     recompute: bool
+    shard_base_model: bool
 
     @cached_property
     def shape(self) -> ModelShape:
@@ -91,7 +92,7 @@ class Setting:
                 "name some, or all-linear."
             )
         if micro_batch is None:
-            micro_batch = pass_size(arm.training["batch_size"], self.micro_batch_size)
+            micro_batch = pass_size(arm.training, self.micro_batch_size)
         return Workload(
             shape=self.shape,
             adapter=adapter,
@@ -102,6 +103,7 @@ class Setting:
             recompute=self.recompute,
             four_bit=arm.base == "four_bit",
             double_quant=self.double_quant,
+            parts=arm.gpus if self.shard_base_model and arm.base == "full" else 1,
         )
 
     def asking(self, arm: Arm, step: int, benchmark: Benchmark, batch: int | None = None) -> Asking:
@@ -136,6 +138,7 @@ def setting_from(
         micro_batch_size=config["micro_batch_size"],
         eval_batch_size=config["eval_batch_size"],
         recompute=machine.recompute_activations,
+        shard_base_model=config["shard_base_model"],
     )
 
 

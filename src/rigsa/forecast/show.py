@@ -133,7 +133,8 @@ def _peaks(comparisons: Sequence[Comparison], plan: Plan) -> tuple[str, str, str
     """The largest; on a CPU the whole process is measured, so it is what is forecast."""
     on_cpu = plan.setting.card.is_cpu
     forecast = max(
-        (c.job.host_bytes if on_cpu else c.job.device_bytes for c in comparisons), default=0
+        (c.job.host_bytes // c.job.gpus if on_cpu else c.job.device_bytes for c in comparisons),
+        default=0,
     )
     return _pair(forecast / 2**20, max((c.peak_bytes for c in comparisons), default=0) / 2**20, 0)
 
@@ -162,13 +163,21 @@ def _assumptions(plan: Plan) -> list[str]:
         )
     if setting.precision == "float32" and not card.is_cpu:
         rates += " (its bfloat16 rate, which float32 does not reach: hours are too few)"
+    several = sorted({job.gpus for job in plan.jobs} - {1})
+    shared = (
+        f" A training with gpus: {' or '.join(map(str, several))} is counted by card: each has "
+        f"{'a part of' if setting.shard_base_model else 'all of'} the frozen model and a part of "
+        "every batch, and what goes from card to card takes no time."
+        if several
+        else ""
+    )
     return [
         f"Assumed: {rates}; {1e6 * speed.OPERATION_SECONDS:.0f} µs to start an operation; "
         f"{speed.START_SECONDS:.0f} s and the reading of the weights before every job.",
         f"{size.train:,} training rows of {size.row:.0f} tokens; micro_batch_size "
         f"{setting.micro_batch_size}, eval_batch_size {setting.eval_batch_size}; activations "
         f"{kept}; {100 * limits.FRAGMENTS:.0f} % of memory lost to fragments. Hours are those of "
-        "one job after the other.",
+        f"one job after the other.{shared}",
     ]
 
 

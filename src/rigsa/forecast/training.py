@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rigsa.batches import optimizer_steps
+from rigsa.batches import optimizer_steps, part_size
 from rigsa.forecast.flops import forward_starts, optimizer_step_bytes, pass_bytes, training_flops
 from rigsa.forecast.memory import optimizer_bytes
 from rigsa.forecast.speed import Speed
@@ -11,7 +11,10 @@ from rigsa.forecast.workload import Workload
 
 
 def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, speed: Speed) -> float:
-    """Of all steps; the job's start and the look at held-out items are left out."""
+    """Of all steps; the job's start and the look at held-out items are left out.
+
+    Several cards work at the same time; what goes from one to another is not counted.
+    """
     # Backward starts two operations for each of forward's.
     passes = 4 if work.recompute else 3
     starts = passes * forward_starts(work.shape, work.adapter, work.four_bit)
@@ -20,5 +23,5 @@ def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, spe
     )
     state = optimizer_bytes(work.optimizer, work.adapter)
     step = optimizer_step_bytes(work, state) / speed.bandwidth
-    splits = -(-training["batch_size"] // work.micro_batch)
+    splits = -(-part_size(training) // work.micro_batch)
     return optimizer_steps(training, rows) * (splits * one + step)

@@ -98,6 +98,7 @@ class Workload:
         weight_bytes: of one base weight and one activation: 4 for float32, 2 for bfloat16.
         four_bit: the base model's linear layers are stored in 4-bit.
         double_quant: their scales are quantised as well.
+        parts: that the base model's layers are in, each on a card of its own.
         optimizer: its name in transformers.
         tokens: in one row.
         micro_batch: rows in one forward and backward pass.
@@ -113,3 +114,4 @@ class Workload:
     recompute: bool
     four_bit: bool = False
     double_quant: bool = False
+    parts: int = 1

@@ -52,8 +52,9 @@ def load_base(
     if quantization is not None:
         if quantization != READY:
             options["quantization_config"] = _bitsandbytes(quantization)
-        # Quantised weights are made where they stay; they cannot be moved afterwards.
-        options["device_map"] = {"": machine.device}
+        # Quantised weights are made where they stay; they cannot be moved afterwards. Of several
+        # cards it is the one that this process has, by its number.
+        options["device_map"] = {"": str(torch.empty(0, device=machine.device).device)}
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder,

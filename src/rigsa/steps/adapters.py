@@ -1,9 +1,11 @@
 """The two moves of every method: choose a mask, train."""
 
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rigsa.steps.spec import Spec
 from rigsa.steps.step import (
     BASE_MODEL,
     CHECKPOINTS,
@@ -62,11 +64,18 @@ def _select_mask(options: Namespace) -> None:
 
 def _train(options: Namespace) -> None:
     from rigsa import inputs
+    from rigsa.batches import cards
+    from rigsa.leases import held_fds
     from rigsa.paths import CheckpointPaths
     from rigsa.provenance import recorded
+    from rigsa.training import ranks
+
+    if ranks.follows():
+        ranks.stay_with_parent()
     from rigsa.training.job import train
 
-    spec, machine = read_spec(options.spec), machine_of(options)
+    spec = _on_cards(read_spec(options.spec), options.gpus)
+    machine = machine_of(options, cards(spec["training"]))
     checkpoint = CheckpointPaths(options.output)
     given = {
         "base_model": inputs.model(options.base_model),
@@ -75,16 +84,33 @@ def _train(options: Namespace) -> None:
     if options.mask is not None:
         given["mask"] = inputs.single(options.mask)
     made = [checkpoint.training, *checkpoint.adapter_files]
+    work = partial(
+        train,
+        spec,
+        options.base_model,
+        options.task_data,
+        options.mask,
+        checkpoint,
+        machine,
+        options.unfinished,
+        options.command,
+        held_fds(),
+    )
+    if ranks.follows():
+        work()
+        return
     with recorded("train", spec, made, given, device=machine.device, threads=machine.threads):
-        train(
-            spec,
-            options.base_model,
-            options.task_data,
-            options.mask,
-            checkpoint,
-            machine,
-            options.unfinished,
-        )
+        work()
+
+
+def _on_cards(spec: Spec, gpus: int | None) -> Spec:
+    """The spec for so many cards, which are part of it: sums over several are rounded otherwise."""
+    training = Spec(spec["training"])
+    if gpus is not None:
+        training["gpus"] = gpus
+    if training.get("gpus") == 1:
+        del training["gpus"]
+    return Spec({**spec, "training": training})
 
 
 STEPS = (
@@ -135,6 +161,12 @@ STEPS = (
             output("checkpoint folder to write into"),
             *MACHINE,
             *TRAINING_MACHINE,
+            argument(
+                "--gpus",
+                type=int,
+                metavar="N",
+                help="cards, or processes on the CPU, that share each batch; default: the SPEC's",
+            ),
             *CHECKPOINTS,
         ),
         _train,

@@ -17,6 +17,7 @@ from rigsa.steps.step import (
     machine_of,
     output,
     read_spec,
+    take_cards_of,
 )
 
 
@@ -50,6 +51,7 @@ def _chat(options: Namespace) -> None:
     from rigsa.evaluation.sample import chat_with, trained_on
 
     base_model = options.base_model or trained_on(options.checkpoint)
+    take_cards_of(options)
     machine = Machine(device=options.device, precision=options.precision)
     chat_with(options.checkpoint, base_model, options.task_data, machine)
 

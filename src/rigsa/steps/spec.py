@@ -17,6 +17,7 @@ TEXT = (
 WHOLE = (
     *("seed", "fewshot", "train", "validation", "test", "batch_size", "logs"),
     *("vocabulary", "steps", "rows", "row_tokens", "hidden_size", "num_hidden_layers", "r"),
+    "gpus",
 )
 NUMBERS = ("learning_rate", "weight_decay", "epochs", "max_grad_norm", "warmup_ratio", "gate_init")
 OBJECTS = ("adapter", "training", "counts", "architecture", "mixture", "most_turns")

@@ -8,6 +8,7 @@ from typing import Any
 
 from rigsa.machine import Machine
 from rigsa.steps.spec import read_spec
+from rigsa.training.ranks import follows
 
 AUTO = "auto"
 
@@ -41,8 +42,12 @@ def output(help: str) -> Argument:
     return argument("--output", type=Path, required=True, metavar="PATH", help=help)
 
 
-def machine_of(options: Namespace) -> Machine:
-    """The machine settings that the step's flags and its spec give."""
+def machine_of(options: Namespace, cards: int = 1) -> Machine:
+    """The machine settings that the step's flags and its spec give; takes its cards, if it has any.
+
+    Call it before anything starts CUDA, which looks for its cards once.
+    """
+    take_cards_of(options, cards)
     flags = {setting.name for setting in fields(Machine)} - {"precision"}
     given = {name: getattr(options, name) for name in flags if hasattr(options, name)}
     if given.get("eval_batch_size") == AUTO:
@@ -51,6 +56,15 @@ def machine_of(options: Namespace) -> Machine:
         given["find_eval_batch_size"] = True
     spec = read_spec(options.spec)
     return Machine(**given, precision=spec.get("precision", Machine.precision))
+
+
+def take_cards_of(options: Namespace, count: int = 1) -> None:
+    """Leases as many cards as a job on a GPU needs; its ranks have those of the job."""
+    if getattr(options, "device", "cpu") == "cuda" and not follows():
+        from rigsa.leases import take_cards
+
+        work = f"rigsa {options.step} {getattr(options, 'output', '')}".rstrip()
+        take_cards(count, work)
 
 
 def _number_or_auto(text: str) -> int | str:
@@ -109,6 +123,11 @@ TRAINING_MACHINE = (
         default="auto",
         choices=["auto", "none", "full"],
         help="compute activations again in backward; default: auto, which is full on cuda",
+    ),
+    argument(
+        "--shard-base-model",
+        action="store_true",
+        help="of several cards, let each hold a part of the frozen base model",
     ),
     argument("--compile", action="store_true", help="compile the model with torch.compile"),
     argument(

@@ -2,9 +2,9 @@
 
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, PrinterCallback
 
 from rigsa.adapters.build import build_adapter, linear_shapes
-from rigsa.batches import optimizer_steps, pass_size
+from rigsa.batches import cards, optimizer_steps, pass_size
 from rigsa.errors import RigsaError
 from rigsa.files import read_jsonl, whole_folder, write_json, write_jsonl
 from rigsa.hashing import file_hash
@@ -23,7 +23,7 @@ from rigsa.masks.storage import load_mask
 from rigsa.models.identity import identity
 from rigsa.models.loading import load_base, load_tokenizer
 from rigsa.paths import ADAPTER_FILES, CheckpointPaths
-from rigsa.resume.interrupt import finishing_first
+from rigsa.resume.interrupt import Stopped, finishing_first
 from rigsa.resume.keeper import Keeper, Often, kept_state
 from rigsa.resume.unfinished import made_from, unfinished
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
@@ -32,6 +32,9 @@ from rigsa.training.data import Collator, encode
 from rigsa.training.log import Progress, TrainingLog, layer_statistics, peak_memory
 from rigsa.training.order import Batches
 from rigsa.training.probe import Probe
+from rigsa.training.ranks import follows, started
+from rigsa.training.sharding import shard_base
+from rigsa.training.together import check_alike, decided_by_rank_0, joined
 from rigsa.training.trainer import (
     AnswerTrainer,
     Kept,
@@ -56,16 +59,22 @@ def train(
     checkpoint: CheckpointPaths,
     machine: Machine,
     unfinished_folder: Path | None = None,
+    command: Sequence[str] = (),
+    held: Sequence[int] = (),
 ) -> None:
     """Trains one checkpoint and writes its adapter, training.jsonl and training.json.
 
     The state is kept in `unfinished_folder` while it trains; a training that ended early goes on
     from there and ends in the same adapter, byte for byte, as one that did not.
+
+    Of a training on several cards each does the same, and rank 0 alone writes. `command` has the
+    arguments of `rigsa` that start the others, `held` the open files that hold the cards.
     """
-    torch.set_num_threads(machine.threads)
+    gpus = cards(spec["training"])
+    torch.set_num_threads(max(1, machine.threads // gpus))
     with ExitStack() as stack:
-        folder = None
-        if unfinished_folder is not None:
+        folder, name = unfinished_folder, "/".join(checkpoint.folder.parts[-3:])
+        if folder is not None and not follows():
             definition = made_from(
                 spec,
                 base_model=identity(base_model),
@@ -73,18 +82,25 @@ def train(
                 mask=mask_file and file_hash(mask_file),
             )
             outputs = [checkpoint.adapter, checkpoint.training_log, checkpoint.training]
-            folder, done = stack.enter_context(unfinished(unfinished_folder, definition, outputs))
+            folder, done = stack.enter_context(unfinished(folder, definition, outputs))
             if done:
                 return
         stored = stack.enter_context(kept_state(folder))
+        # Not before: now nobody else works on it, and what there is to go on from is known.
+        ranks = stack.enter_context(started(name, gpus, machine.threads, command, held))
+        stack.enter_context(joined(ranks, machine.device, machine.precision))
         progress = Progress(**stored.said["progress"]) if stored else Progress()
         tokenizer = load_tokenizer(base_model)
-        model = load_base(base_model, machine, spec["quantization"])
+        sharded = machine.shard_base_model and ranks.size > 1 and spec["quantization"] is None
+        place = replace(machine, device="cpu") if sharded else machine
+        model = load_base(base_model, place, spec["quantization"])
         sizes, adapted = _adapted(spec, model, mask_file)
+        if sharded:
+            shard_base(adapted, ranks, machine.device)
         rows, held_out = (_rows(task_data, split, tokenizer) for split in SPLITS)
         collate = Collator(tokenizer.pad_token_id)
         probe = Probe(adapted, _batches(held_out[:PROBE_ITEMS], collate, machine))
-        training, name = spec["training"], "/".join(checkpoint.folder.parts[-3:])
+        training = spec["training"]
         steps = optimizer_steps(training, len(rows))
         log = TrainingLog(
             name,
@@ -96,8 +112,9 @@ def train(
             every=-(-steps // training["logs"]),
         )
         often = Often(machine.checkpoint_steps, machine.checkpoint_minutes)
-        asked = stack.enter_context(finishing_first())
-        keeper = Keeper(folder, stored, often, asked, partial(asdict, progress))
+        asked = decided_by_rank_0(ranks, stack.enter_context(finishing_first()), machine.device)
+        kept_in = None if follows() else folder
+        keeper = Keeper(kept_in, stored, often, asked, partial(asdict, progress))
         if stored:
             logger.info("%s: going on after step %d of %d", name, keeper.step, steps)
         trainer = AnswerTrainer(
@@ -111,13 +128,20 @@ def train(
             ),
             train_dataset=Batches(rows, training["batch_size"], steps, spec["seed"], keeper.step),
             collate=collate,
-            micro_batch_size=pass_size(training["batch_size"], machine.micro_batch_size),
+            micro_batch_size=pass_size(training, machine.micro_batch_size),
             callbacks=[log, Kept(keeper)],
             decay_gate=training.get("decay_gate", True),
             losses=progress.losses,
+            ranks=ranks,
+            sharded=sharded,
         )
         trainer.remove_callback(PrinterCallback)  # The log says the same, and when it will end.
         _run(trainer, keeper, name, machine)
+        check_alike(ranks, adapted.parameters())
+        statistics = {k: v for k, v in layer_statistics(adapted).items() if k != "layers"}
+        statistics |= probe()
+        if follows():
+            return
         _save_adapter(adapted, checkpoint)
         write_jsonl(checkpoint.training_log, progress.rows)
         totals = {
@@ -125,8 +149,7 @@ def train(
             "seconds": round(keeper.seconds, 2),
             "step_seconds": round(progress.step_seconds, 2),
             **sizes,
-            **{k: v for k, v in layer_statistics(adapted).items() if k != "layers"},
-            **probe(),
+            **statistics,
             "loss": progress.rows[-1]["loss"],
             "tokens_per_second": progress.rows[-1]["tokens_per_second"],
             "peak_memory_bytes": peak_memory(),
@@ -164,11 +187,22 @@ def _run(trainer: AnswerTrainer, keeper: Keeper, name: str, machine: Machine) ->
     try:
         trainer.train()
         return
+    except Stopped:
+        if follows():
+            raise SystemExit from None
+        raise
     except torch.OutOfMemoryError:
         # Kept outside this block: the error holds the tensors of the failed step.
         trouble = _out_of_memory(machine)
     except NotFinite as error:
         trouble = f"{error}; lower the arm's learning_rate in the study, or raise its warm-up"
+    except RuntimeError:
+        lost = trainer.ranks.lost()
+        if lost is None:
+            raise
+        trouble = f"{lost}; run the same command again"
+    if follows() and trainer.agreed:
+        raise SystemExit  # Rank 0 has met the same and says it.
     keeper.save()
     kept = keeper.kept()
     raise RigsaError(f"{name}: {trouble}. " + (kept or "What is finished stays."))

@@ -1,5 +1,6 @@
 """Which rows each step sees: decided by the seed alone, so that any step can be the first."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -11,6 +12,17 @@ def epoch_order(rows: int, seed: int, epoch: int = 0) -> list[int]:
     """A permutation of all rows."""
     generator = torch.Generator().manual_seed(seed + epoch)
     return torch.randperm(rows, generator=generator).tolist()
+
+
+def share(rows: Sequence[Any], rank: int, ranks: int) -> Sequence[Any]:
+    """The rank's part of a batch: as many as another has, or one more or less."""
+    return rows[rank * len(rows) // ranks : (rank + 1) * len(rows) // ranks]
+
+
+def random_seed(seed: int, step: int, what: str) -> int:
+    """For the numbers that ranks draw: of several ranks, only rank 0 keeps its state of them."""
+    digest = hashlib.sha256(f"{seed} {step} {what}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 class Batches(torch.utils.data.Dataset):

@@ -21,6 +21,9 @@ from rigsa.machine import Machine
 from rigsa.resume.keeper import Keeper
 from rigsa.training.data import IGNORED
 from rigsa.training.loss import answer_loss
+from rigsa.training.order import random_seed, share
+from rigsa.training.ranks import ALONE, Ranks
+from rigsa.training.together import sum_gradients
 
 Batch = dict[str, torch.Tensor]
 
@@ -37,7 +40,12 @@ class AnswerTrainer(Trainer):
 
     Args:
         losses: each step's loss is put at its end.
-        micro_batch_size: rows in one pass.
+        micro_batch_size: rows in one pass, at most.
+        ranks: that share each batch.
+        sharded: the base model's weights are shared out among them as well.
+
+    Attributes:
+        agreed: what ends the training was met by all ranks in the same moment.
     """
 
     def __init__(
@@ -47,10 +55,18 @@ class AnswerTrainer(Trainer):
         micro_batch_size: int,
         decay_gate: bool,
         losses: list[float],
+        ranks: Ranks = ALONE,
+        sharded: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, data_collator=partial(_passes, collate, micro_batch_size), **kwargs)
-        self.decay_gate, self.losses = decay_gate, losses
+        self.sharded, self.agreed = sharded, False
+        passes = partial(_passes, collate, micro_batch_size, ranks.rank, ranks.size)
+        super().__init__(*args, data_collator=passes, **kwargs)
+        self.decay_gate, self.losses, self.ranks = decay_gate, losses, ranks
+        if ranks.size > 1:
+            # Accelerate is not to wrap the model in DDP: see sum_gradients.
+            prepare = self.accelerator.prepare_model
+            self.accelerator.prepare_model = partial(prepare, evaluation_mode=True)
 
     def get_train_dataloader(self) -> DataLoader:
         """The dataset's items are whole batches already, in their order."""
@@ -65,39 +81,72 @@ class AnswerTrainer(Trainer):
     def training_step(
         self,
         model: torch.nn.Module,
-        inputs: list[Batch],
+        inputs: tuple[list[Batch], int],
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
         """Adds up the gradients of the batch's passes; returns its mean loss over its answers."""
         model.train()
-        count = sum(int((part["labels"] != IGNORED).sum()) for part in inputs)
         loss = torch.zeros((), device=self.args.device)
-        for part in inputs:
+        if self.ranks.size == 1:
+            self._add_up(model, *inputs, loss)
+            self._failures: Sequence[torch.Tensor] = ()
+        else:
+            self._draw_anew(f"rank {self.ranks.rank}")
+            failed = False
+            try:
+                self._add_up(model, *inputs, loss)
+            except torch.OutOfMemoryError:
+                if self.sharded:
+                    raise  # In the middle of a pass the others wait for this rank's weights.
+                failed = True  # Here, for its gradients: all end when they know.
+            loss, failures = sum_gradients(self.ranks, model.parameters(), loss, failed)
+            self._failures = failures.unbind()
+        self._batch_loss = loss
+        return loss
+
+    def _add_up(
+        self, model: torch.nn.Module, passes: list[Batch], count: int, loss: torch.Tensor
+    ) -> None:
+        for part in passes:
             with self.compute_loss_context_manager():
                 part_loss = answer_loss(model, self._prepare_inputs(part), count)
             self.accelerator.backward(part_loss)
             loss += part_loss.detach()
-        self._batch_loss = loss
-        return loss
+
+    def _draw_anew(self, what: str) -> None:
+        """Random numbers that follow from the step: ranks draw as many as their rows need."""
+        torch.manual_seed(random_seed(self.args.seed, self.state.global_step, what))
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         """As the Trainer's, which asks for it between clipping and the optimizer's step.
 
-        Raises NotFinite.
+        Raises NotFinite, and OutOfMemoryError where a rank has met it.
         """
         norm = super()._get_grad_norm(model, grad_norm)
         loss = self._batch_loss
-        # One look at the device for both.
-        values = torch.stack([loss, norm.to(loss.device, loss.dtype)]).tolist()
-        for what, value in zip(("loss", "gradient's norm"), values, strict=True):
+        # One look at the device for all.
+        shown = torch.stack([loss, norm.to(loss.device, loss.dtype), *self._failures]).tolist()
+        self.agreed = True
+        if any(shown[2:]):
+            raise torch.OutOfMemoryError
+        for what, value in zip(("loss", "gradient's norm"), shown[:2], strict=True):
             if not math.isfinite(value):
                 rate = float(self.optimizer.param_groups[0]["lr"])
                 raise NotFinite(
                     f"the {what} is {value} in step {self.state.global_step + 1}, at learning rate "
                     f"{rate:.3g}"
                 )
-        self.losses.append(values[0])
+        self.agreed = False
+        self.losses.append(shown[0])
+        if self.ranks.size > 1:
+            # An optimizer that rounds by chance must do so alike everywhere.
+            self._draw_anew("optimizer")
         return norm
+
+    def _move_model_to_device(self, model: torch.nn.Module, device: torch.device) -> None:
+        """Parts of weights are where they belong, and cannot be moved."""
+        if not self.sharded:
+            super()._move_model_to_device(model, device)
 
     def floating_point_ops(self, inputs: Any) -> int:
         """Counted by `rigsa plan`."""
@@ -187,6 +236,18 @@ def training_arguments(
 
 
 def _passes(
-    collate: Callable[[Sequence[Any]], Batch], size: int, rows: Sequence[Any]
-) -> list[Batch]:
-    return [collate(rows[i : i + size]) for i in range(0, len(rows), size)]
+    collate: Callable[[Sequence[Any]], Batch],
+    size: int,
+    rank: int,
+    ranks: int,
+    rows: Sequence[Any],
+) -> tuple[list[Batch], int]:
+    """The rank's own part of a batch in passes, and the answers of the whole batch."""
+    answers = sum(label != IGNORED for row in rows for label in row["labels"])
+    mine = share(rows, rank, ranks)
+    passes = [mine[i : i + size] for i in range(0, len(mine), size)]
+    # Ranks that put a layer's weights together must do so in as many passes as any other.
+    most = -(-len(share(rows, ranks - 1, ranks)) // size)
+    silent = {**rows[0], "labels": [IGNORED] * len(rows[0]["labels"])}
+    passes += [[silent]] * (most - len(passes))
+    return [collate(part) for part in passes], answers
