@@ -251,7 +251,7 @@ def test_a_step_takes_its_cards_before_it_runs(project_root, monkeypatch, capsys
     monkeypatch.setattr(rigsa.leases, "take_cards", lambda *given: asked.append(given))
     arguments = [
         "evaluate",
-        "no-spec",
+        "{}",
         "--base-model",
         "b",
         "--task-data",

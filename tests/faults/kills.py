@@ -80,7 +80,7 @@ def _whole(command: list[str], project: Project, log: Path) -> float:
 
 def _shares(took: list[float], kills: int) -> list[int]:
     """How often each job is killed: once at least, and the longer ones more often."""
-    left = max(0, round(1.25 * kills) - len(took))  # Some are over before their signal.
+    left = max(0, round(1.5 * kills) - len(took))  # Some are over before their signal.
     return [1 + round(left * seconds / sum(took) + 0.2) for seconds in took]
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 import time
 import traceback
@@ -36,6 +37,8 @@ def forked(arguments: list[str], folder: Path, log: Path) -> int:
     if pid:
         return pid
     code = 70
+    # A signal ends it even before it listens, without Python's traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(output, 1)

@@ -52,7 +52,9 @@ FLAGS = ("--micro-batch-size", "3", "--checkpoint-steps", "2")
 class Fork:
     """As much of subprocess.Popen as is used of a rank."""
 
-    def __init__(self, command: Sequence[str], own: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], own: Mapping[str, str], log: Path, held: Sequence[int]
+    ) -> None:
         with ranks._environment(own):
             self.pid = forked([*command], Path.cwd(), log)
         self.code = None
