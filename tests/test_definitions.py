@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
+from rigsa import specs
 from rigsa.definitions import Definitions
 from rigsa.jobs import Job
 from rigsa.study import Study, load_study
@@ -71,3 +72,10 @@ def test_versions_define_results_only_where_they_are_to_be_followed(study: Study
 def test_planning_does_not_wait_for_torch() -> None:
     code = "import rigsa.definitions, rigsa.freshness, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_a_report_says_of_a_study_is_in_one_order(project_root) -> None:
+    # It is written into records: of a set's order, every process has another one.
+    tasks = list(specs.outline(load_study("paper"))["tasks"])
+    assert len(tasks) > 3
+    assert tasks == sorted(tasks)

@@ -122,7 +122,7 @@ def outline(study: Study) -> dict[str, Any]:
         "base_model": study.base_model_entry.get("title", study.base_model),
         "tasks": {
             task: {k: v for k, v in study.task_entries[task].items() if k != "forecast"}
-            for task in tasks
+            for task in sorted(tasks)
         },
         "target_task": study.target_task,
         "source_tasks": study.source_tasks,

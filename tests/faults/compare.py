@@ -16,13 +16,14 @@ PASSING = {
     "tokens_per_second",
     "training_seconds",
 }
-LEFT_OUT = {"logs", "cache", "unfinished"}
+# Folders, a lock, and Snakemake's report, which tells of when and how long as well.
+LEFT_OUT = {"logs", "cache", "unfinished", ".lock", "report.html"}
 
 
 def files(results: Path) -> list[Path]:
     """Relative paths of all results."""
     found = (path.relative_to(results) for path in results.rglob("*") if path.is_file())
-    return sorted(path for path in found if not LEFT_OUT & set(path.parts) and path.name != ".lock")
+    return sorted(path for path in found if not LEFT_OUT & set(path.parts))
 
 
 def differing(first: Path, second: Path) -> list[str]:

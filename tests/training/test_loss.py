@@ -9,7 +9,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from rigsa.adapters.build import build_adapter
 from rigsa.batches import optimizer_steps, pass_size
 from rigsa.machine import Machine
-from rigsa.training.data import IGNORED, Collator
+from rigsa.training.data import IGNORED, Collator, Row
 from rigsa.training.loss import answer_logits, answer_loss
 from rigsa.training.order import Batches
 from rigsa.training.trainer import (
@@ -33,12 +33,14 @@ SETTINGS = {
 }
 
 
-def _rows(lengths: list[int], answers: list[int]) -> list[dict[str, list[int]]]:
+def _rows(lengths: list[int], answers: list[int]) -> list[Row]:
     generator = torch.Generator().manual_seed(0)
     rows = []
     for length, count in zip(lengths, answers, strict=True):
-        ids = torch.randint(1, 64, (length,), generator=generator).tolist()
-        rows.append({"input_ids": ids, "labels": [IGNORED] * (length - count) + ids[-count:]})
+        ids = torch.randint(1, 64, (length,), generator=generator, dtype=torch.int32).numpy()
+        labels = ids.copy()
+        labels[:-count] = IGNORED
+        rows.append({"input_ids": ids, "labels": labels})
     return rows
 
 
@@ -53,7 +55,7 @@ def test_it_is_the_full_logits_loss(rows) -> None:
     full = model(**batch).loss
     torch.testing.assert_close(answer_loss(model, batch, None), full)
     logits, answers = answer_logits(model, batch)
-    assert len(logits) == len(answers) == sum(t != IGNORED for row in rows for t in row["labels"])
+    assert len(logits) == len(answers) == sum((row["labels"] != IGNORED).sum() for row in rows)
 
 
 def test_the_head_is_applied_only_before_answers() -> None:

@@ -1,17 +1,19 @@
 """The target task as token sequences that end in the answer, with labels on the answer alone."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
 IGNORED = -100
+# Token ids and labels of one row, int32: a third of the memory of Python's integers.
+Row = dict[str, np.ndarray]
 
 
 def encode(
     conversations: Iterable[list[dict[str, str]]], opening: str, tokenizer: PreTrainedTokenizerBase
-) -> list[dict[str, list[int]]]:
+) -> list[Row]:
     """Token ids and labels of conversations that end in the assistant's answer.
 
     Args:
@@ -26,8 +28,9 @@ def encode(
         prompt_ids = tokenizer.encode(prompt + opening, add_special_tokens=False)
         answer = last["content"].removeprefix(opening)
         answer_ids = tokenizer.encode(answer, add_special_tokens=False)
-        labels = [IGNORED] * len(prompt_ids) + answer_ids
-        rows.append({"input_ids": prompt_ids + answer_ids, "labels": labels})
+        row = np.array([prompt_ids + answer_ids] * 2, dtype=np.int32)
+        row[1, : len(prompt_ids)] = IGNORED
+        rows.append({"input_ids": row[0], "labels": row[1]})
     return rows
 
 
@@ -37,7 +40,7 @@ class Collator:
     def __init__(self, pad_token_id: int) -> None:
         self.pad_token_id = pad_token_id
 
-    def __call__(self, rows: list[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    def __call__(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         length = max(len(row["input_ids"]) for row in rows)
         batch = {
             "input_ids": _stack(rows, "input_ids", length, self.pad_token_id),
@@ -49,5 +52,8 @@ class Collator:
         return batch
 
 
-def _stack(rows: list[Mapping[str, Any]], key: str, length: int, fill: int) -> torch.Tensor:
-    return torch.tensor([row[key] + [fill] * (length - len(row[key])) for row in rows])
+def _stack(rows: Sequence[Row], key: str, length: int, fill: int) -> torch.Tensor:
+    stacked = torch.full((len(rows), length), fill)
+    for place, row in zip(stacked, rows, strict=True):
+        place[: len(row[key])] = torch.from_numpy(row[key])
+    return stacked

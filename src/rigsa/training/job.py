@@ -28,7 +28,7 @@ from rigsa.resume.keeper import Keeper, Often, kept_state
 from rigsa.resume.unfinished import made_from, unfinished
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
 from rigsa.tensors import add_checksum
-from rigsa.training.data import Collator, encode
+from rigsa.training.data import Collator, Row, encode
 from rigsa.training.log import Progress, TrainingLog, layer_statistics, peak_memory
 from rigsa.training.order import Batches
 from rigsa.training.probe import Probe
@@ -48,7 +48,6 @@ logger = logging.getLogger(__name__)
 # Enough held-out items to steer by, few enough to cost nothing beside the training.
 PROBE_ITEMS = 100
 SPLITS = ("train", "validation")
-Rows = list[dict[str, list[int]]]
 
 
 def train(
@@ -159,7 +158,7 @@ def train(
         write_json(checkpoint.training, totals)
 
 
-def _rows(task_data: Path, split: str, tokenizer: PreTrainedTokenizerBase) -> Rows:
+def _rows(task_data: Path, split: str, tokenizer: PreTrainedTokenizerBase) -> list[Row]:
     docs = read_jsonl(task_data / f"{split}.jsonl")
     return encode(map(messages, docs), ANSWER_OPENING, tokenizer)
 
@@ -236,7 +235,7 @@ def _save_adapter(adapted: PeftModel, checkpoint: CheckpointPaths) -> None:
         add_checksum(partial / "adapter_model.safetensors")
 
 
-def _batches(rows: Rows, collate: Collator, machine: Machine) -> list[dict[str, torch.Tensor]]:
+def _batches(rows: list[Row], collate: Collator, machine: Machine) -> list[dict[str, torch.Tensor]]:
     size = machine.eval_batch_size
     return [
         {key: value.to(machine.device) for key, value in collate(rows[i : i + size]).items()}

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 from transformers import (
@@ -243,11 +244,11 @@ def _passes(
     rows: Sequence[Any],
 ) -> tuple[list[Batch], int]:
     """The rank's own part of a batch in passes, and the answers of the whole batch."""
-    answers = sum(label != IGNORED for row in rows for label in row["labels"])
+    answers = sum(int((row["labels"] != IGNORED).sum()) for row in rows)
     mine = share(rows, rank, ranks)
     passes = [mine[i : i + size] for i in range(0, len(mine), size)]
     # Ranks that put a layer's weights together must do so in as many passes as any other.
     most = -(-len(share(rows, ranks - 1, ranks)) // size)
-    silent = {**rows[0], "labels": [IGNORED] * len(rows[0]["labels"])}
+    silent = {**rows[0], "labels": np.full_like(rows[0]["labels"], IGNORED)}
     passes += [[silent]] * (most - len(passes))
     return [collate(part) for part in passes], answers
