@@ -132,6 +132,8 @@ class OneNode:
         for name in ("slurmd", "slurmctld", "slurmdbd", "mariadbd"):
             _stop(self.folder / f"{name}.pid")
         _stop(Path("/run/munge/munged.pid"))
+        # Without cgroups Slurm loses sight of what a killed job's script has started.
+        subprocess.run(["pkill", "--signal", "KILL", "-f", "executor slurm-jobstep"], check=False)
         for link in self._links:
             link.unlink(missing_ok=True)
 
