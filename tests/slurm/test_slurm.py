@@ -161,6 +161,38 @@ def test_a_study_that_is_disturbed_in_every_way(slurm, tmp_path) -> None:
     assert "step" in text
 
 
+@pytest.mark.parametrize(
+    ("file", "change", "sentence"),
+    [
+        (
+            "profiles/slurm/profile.yaml",
+            {"default-resources": {"slurm_partition": "SET_ME"}},
+            "slurm_partition is not set; set it to one of main, urgent",
+        ),
+        (
+            "profiles/slurm/profile.yaml",
+            {"set-resources": {"train": {"runtime": 300}}},
+            "train rigsa 0 0 needs about 1 minutes by its forecast, and partition main allows 120",
+        ),
+        ("config.yaml", {"device": "cuda"}, "gpu_card is not set"),
+        (
+            "config.yaml",
+            {"device": "cuda", "gpu_card": "rtx4090", "gpus": 3},
+            "train rigsa 0 0 needs 3 GPU, and partition main has 2 on a node",
+        ),
+    ],
+)
+def test_what_is_refused_before_anything_is_submitted(slurm, tmp_path, file, change, sentence):
+    project, log = Project(tmp_path / "cluster"), tmp_path / "log"
+    small(project, steps=20)
+    gpus = change.pop("gpus", 1)
+    project.edit(file, lambda content: content.update(change))
+    project.edit("studies/embedded.yaml", lambda content: content["training"].update(gpus=gpus))
+    assert Run(project, log).ended() != 0
+    assert sentence in log.read_text()
+    assert slurm.jobs() == []
+
+
 def test_a_node_that_does_not_see_the_folder(slurm, tmp_path) -> None:
     project, log = Project(tmp_path / "cluster"), tmp_path / "log"
     small(project, steps=20)
