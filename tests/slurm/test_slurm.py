@@ -17,6 +17,7 @@ from tests.workflow.quick import cut_down
 
 PROFILE = ("--workflow-profile", "profiles/slurm")
 TRAINING = "results/unfinished/embedded-train-rigsa-seed0-step0/state.safetensors"
+SCORES = "results/embedded/tables/scores.csv"
 ROWS = 1297  # Images in scikit-learn's digits that are trained on.
 
 
@@ -69,9 +70,9 @@ def accounting(tmp_path_factory) -> Iterator[OneNode]:
 class Run:
     """A run of Snakemake in the background, with what it prints."""
 
-    def __init__(self, project: Project, log: Path) -> None:
+    def __init__(self, project: Project, log: Path, *targets: str) -> None:
         self.project, self.log = project, log
-        self.process = project.started(*PROFILE, output=log)
+        self.process = project.started(*PROFILE, "--", *targets, output=log)
 
     def until(self, holds: Callable[[], Any], what: str, seconds: float = 120) -> Any:
         """Waits, as long as the run lasts."""
@@ -117,11 +118,9 @@ def test_a_study_that_is_disturbed_in_every_way(slurm, tmp_path) -> None:
     quiet, project = (Project(tmp_path / name) for name in ("quiet", "cluster"))
     for each in (quiet, project):
         small(each, steps=600)
-    done = quiet.snakemake("--cores", "all")
-    assert done.returncode == 0, done.stderr[-3000:]
     log = tmp_path / "log"
-
-    run = Run(project, log)
+    undisturbed = quiet.started("--cores", "all", "--", SCORES, output=tmp_path / "quiet.log")
+    run = Run(project, log, SCORES)
     job = run.until(lambda: training(slurm), "the training")
     run.until(saved_after(project, 0), "a state of the training")
     # Somebody more important takes the whole node.
@@ -143,7 +142,7 @@ def test_a_study_that_is_disturbed_in_every_way(slurm, tmp_path) -> None:
     os.killpg(run.process.pid, signal.SIGKILL)
     run.process.wait()
     assert training(slurm) == job
-    run = Run(project, log)
+    run = Run(project, log, SCORES)
     run.until(lambda: training(slurm) not in (None, job), "the next run's training")
 
     # Ctrl-C cancels the jobs that it knows. It ends with its next look at them, which may be late.
@@ -154,8 +153,9 @@ def test_a_study_that_is_disturbed_in_every_way(slurm, tmp_path) -> None:
     while set(slurm.jobs()) - {job}:
         assert time.monotonic() < end, slurm.run("squeue")
         time.sleep(0.5)
-    run = Run(project, log)
+    run = Run(project, log, SCORES)
     assert run.ended() == 0, run.said()
+    assert undisturbed.wait() == 0, (tmp_path / "quiet.log").read_text()[-3000:]
     assert differing(quiet.folder / "results", project.folder / "results") == []
     text = (project.folder / "results/embedded/logs/train-rigsa-seed0-step0.log").read_text()
     assert "step" in text
@@ -208,7 +208,8 @@ def test_a_node_that_does_not_see_the_folder(slurm, tmp_path) -> None:
 def test_a_training_that_runs_out_of_time(accounting, tmp_path) -> None:
     project, log = Project(tmp_path / "cluster"), tmp_path / "log"
     small(project, steps=4000, account="lab")
-    run = Run(project, log)
+    last = "results/embedded/arms/rigsa/seed0/step0/training.json"
+    run = Run(project, log, last)
     job = run.until(lambda: training(accounting), "the training")
     run.until(saved_after(project, 0), "a state of the training")
     asked = _minutes(accounting, job)

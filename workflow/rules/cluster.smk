@@ -94,9 +94,10 @@ def asked_by(job):
     )
 
 
-def name_silent(log_of_run):
+def name_silent(logs_of_run):
     """After a failure: jobs of which Slurm itself could write no log."""
-    failed = re.findall(r"SLURM-job '(\d+)' failed", Path(log_of_run).read_text())
+    said = "".join(Path(file).read_text() for file in logs_of_run)
+    failed = re.findall(r"SLURM-job '(\d+)' failed", said)
     folder = Path(workflow.executor_settings.logdir or ".snakemake/slurm_logs")
     silent = [number for number in failed if not any(folder.rglob(f"{number}.log"))]
     if silent:
