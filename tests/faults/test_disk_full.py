@@ -1,12 +1,17 @@
 """A full disk ends a step in one sentence; with room again, the same command ends as it should."""
 
+import contextlib
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from rigsa.analysis import collect, tables
 from rigsa.cli import main
 from rigsa.files import read_json
+from rigsa.trouble import sentence
+from tests.analysis.made_up import make_study, write_results
 from tests.evaluation.test_job import SPEC as ASKED
 from tests.faults.conftest import SmallDisk
 from tests.training.test_job import SPEC
@@ -79,3 +84,26 @@ def test_a_folder_that_cannot_be_written_any_more(small_study, small_disk, capsy
     capsys.readouterr()
     assert main([*command, "--output", str(small_disk.folder / "checkpoint")]) == 1
     assert "make its file system writable" in capsys.readouterr().err
+
+
+def test_aggregation(small_disk) -> None:
+    """Scores, then a table: nothing is there by half, and then all of it."""
+    small_disk.resize("16m")
+    study = make_study()
+    paths = write_results(study, small_disk.folder / "results", items=20)
+    filler = small_disk.folder / "filler"
+    for make, made in (
+        (partial(collect.run, study, paths), [paths.scores]),
+        (partial(tables.run, "summary", study, paths), paths.table("summary")),
+    ):
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        before = set(paths.scores.parent.glob("**/*"))
+        with pytest.raises(OSError, match="No space left") as error:
+            make()
+        assert "No space left on device; free some space there" in sentence(error.value)
+        assert set(paths.scores.parent.glob("**/*")) == before
+        filler.unlink()
+        make()
+        assert all(path.stat().st_size > 0 for path in made)
