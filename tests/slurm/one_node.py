@@ -160,6 +160,12 @@ class OneNode:
         subprocess.run(command, check=True)
         _until(lambda: self.state() in ("idle", "mix", "alloc"), "the node to come up")
 
+    def bring_back(self) -> None:
+        """Ends `State=DOWN`, if the node has not done so itself by talking to the controller."""
+        command = ("scontrol", "update", f"NodeName={self.host}", "State=RESUME")
+        subprocess.run(command, capture_output=True, check=False)
+        _until(lambda: self.state() in ("idle", "mix", "alloc"), "the node to come back")
+
     def _start(self) -> None:
         for name in ("ctld", "slurmd", "dev", "mysql"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,13 @@
 """A study through a real Slurm: disturbed in every way it knows, and equal to a local run's."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -70,9 +71,12 @@ def accounting(tmp_path_factory) -> Iterator[OneNode]:
 class Run:
     """A run of Snakemake in the background, with what it prints."""
 
+    begun: ClassVar[list["Run"]] = []
+
     def __init__(self, project: Project, log: Path, *targets: str) -> None:
         self.project, self.log = project, log
         self.process = project.started(*PROFILE, "--", *targets, output=log)
+        self.begun.append(self)
 
     def until(self, holds: Callable[[], Any], what: str, seconds: float = 120) -> Any:
         """Waits, as long as the run lasts."""
@@ -91,6 +95,19 @@ class Run:
 
     def said(self) -> str:
         return self.log.read_text()[-6000:]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """A test that fails leaves no run behind, and no jobs."""
+    yield
+    for run in Run.begun:
+        if run.process.poll() is None:
+            os.killpg(run.process.pid, signal.SIGKILL)
+            run.process.wait()
+    Run.begun.clear()
+    if missing() is not None and shutil.which("scancel"):
+        subprocess.run(["scancel", "--user", str(os.getuid())], check=False)
 
 
 def training(slurm: OneNode) -> str | None:
@@ -134,7 +151,7 @@ def test_a_study_that_is_disturbed_in_every_way(slurm, tmp_path) -> None:
     # The node dies, and comes back.
     slurm.run("scontrol", "update", f"NodeName={slurm.host}", "State=DOWN", "Reason=test")
     run.until(lambda: job in slurm.jobs("PENDING"), "the job of the dead node to wait")
-    slurm.run("scontrol", "update", f"NodeName={slurm.host}", "State=RESUME")
+    slurm.bring_back()
     start_again(slurm, run, job)
     run.until(saved_after(project, time.time()), "another state of the training")
 

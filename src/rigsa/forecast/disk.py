@@ -1,9 +1,9 @@
 """Bytes on the disk that jobs leave behind."""
 
-from rigsa.forecast.memory import value_bytes
+from rigsa.forecast.memory import optimizer_bytes, value_bytes
 from rigsa.forecast.shape import ModelShape
 from rigsa.forecast.sizes import TaskSize
-from rigsa.forecast.workload import FLOAT32, Adapter
+from rigsa.forecast.workload import FLOAT32, Adapter, Workload
 
 # Lines of training.jsonl with every layer's statistics, and the small JSON files of a checkpoint.
 LOG_BYTES_PER_MATRIX = 100
@@ -24,6 +24,11 @@ def checkpoint_bytes(adapter: Adapter, log_lines: int) -> int:
     sparse = adapter.kind == "sparse_delta" and adapter.density < 1
     log = log_lines * LOG_BYTES_PER_MATRIX * adapter.layers * len(adapter.matrices)
     return value_bytes(adapter) + (mask_bytes(adapter) if sparse else 0) + log + SMALL_FILES
+
+
+def state_bytes(work: Workload) -> int:
+    """What a training keeps to go on from: the next one is written before the last one goes."""
+    return 2 * (value_bytes(work.adapter) + optimizer_bytes(work.optimizer, work.adapter))
 
 
 def samples_bytes(items: int) -> int:

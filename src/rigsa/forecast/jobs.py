@@ -31,6 +31,7 @@ class Job:
         device_bytes: tensors on the device, as the allocator counts them.
         host_bytes: memory of the machine; on a CPU the tensors are in it.
         gpus: that the job has; seconds and device_bytes are those of each, host_bytes of all.
+        state_bytes: on the disk while it trains, to go on from.
         rows: in one pass.
         most_rows: in one pass that still fits; None for jobs without a device.
         bytes_at_one: device_bytes at a batch of one row.
@@ -46,6 +47,7 @@ class Job:
     device_bytes: int = 0
     host_bytes: int = 0
     disk_bytes: int = 0
+    state_bytes: int = 0
     trained: int = 0
     gpus: int = 1
     rows: int = 0
@@ -67,6 +69,7 @@ class Job:
             "gpus": self.gpus,
             "minutes": round((self.seconds + self.start_seconds) / 60, 2),
             "disk_mb": round(self.disk_bytes / 1e6, 2),
+            "state_mb": round(self.state_bytes / 1e6, 2),
         }
 
 
@@ -165,6 +168,7 @@ def training_job(setting: Setting, arm: Arm, point: Checkpoint) -> Job:
         device_bytes=_device(setting, peak_bytes),
         host_bytes=arm.gpus * _host(setting, peak_bytes),
         disk_bytes=disk.checkpoint_bytes(work.adapter, arm.training["logs"]),
+        state_bytes=disk.state_bytes(work),
         trained=work.adapter.trainable,
         gpus=arm.gpus,
         rows=work.micro_batch,

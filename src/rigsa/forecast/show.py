@@ -171,6 +171,7 @@ def _assumptions(plan: Plan) -> list[str]:
         if several
         else ""
     )
+    state = _disk(max(job.state_bytes for job in plan.jobs))
     return [
         f"Assumed: {rates}; {1e6 * speed.OPERATION_SECONDS:.0f} µs to start an operation; "
         f"{speed.START_SECONDS:.0f} s and the reading of the weights before every job.",
@@ -178,6 +179,7 @@ def _assumptions(plan: Plan) -> list[str]:
         f"{setting.micro_batch_size}, eval_batch_size {setting.eval_batch_size}; activations "
         f"{kept}; {100 * limits.FRAGMENTS:.0f} % of memory lost to fragments. Hours are those of "
         f"one job after the other.{shared}",
+        f"While it trains, a job keeps up to {state} GB more on the disk, to go on from.",
     ]
 
 
