@@ -133,7 +133,7 @@ class OneNode:
             _stop(self.folder / f"{name}.pid")
         _stop(Path("/run/munge/munged.pid"))
         # Without cgroups Slurm loses sight of what a killed job's script has started.
-        subprocess.run(["pkill", "--signal", "KILL", "-f", "executor slurm-jobstep"], check=False)
+        _kill_jobs()
         for link in self._links:
             link.unlink(missing_ok=True)
 
@@ -158,13 +158,18 @@ class OneNode:
             hidden = f'mount -t tmpfs none "$1" && exec "{command[0]}"'
             command = ["unshare", "--mount", "sh", "-c", hidden, "sh", str(without)]
         subprocess.run(command, check=True)
-        _until(lambda: self.state() in ("idle", "mix", "alloc"), "the node to come up")
+        # It may be back already, which Slurm then calls an error.
+        back = ("scontrol", "update", f"NodeName={self.host}", "State=RESUME")
+        _until(
+            lambda: _succeeds(*back) or self.state() in ("idle", "mix", "alloc"),
+            "the node to come up",
+        )
 
-    def bring_back(self) -> None:
-        """Ends `State=DOWN`, if the node has not done so itself by talking to the controller."""
-        command = ("scontrol", "update", f"NodeName={self.host}", "State=RESUME")
-        subprocess.run(command, capture_output=True, check=False)
-        _until(lambda: self.state() in ("idle", "mix", "alloc"), "the node to come back")
+    def lose_node(self) -> None:
+        """As when its power fails: nothing of it answers, and nothing of its jobs goes on."""
+        _stop(self.folder / "slurmd.pid", signal.SIGKILL)
+        _kill_jobs()
+        self.run("scontrol", "update", f"NodeName={self.host}", "State=DOWN", "Reason=lost")
 
     def _start(self) -> None:
         for name in ("ctld", "slurmd", "dev", "mysql"):
@@ -275,11 +280,20 @@ def _until(holds, what: str, seconds: float = 60) -> None:
         time.sleep(0.2)
 
 
-def _stop(pid_file: Path) -> None:
+def _kill_jobs() -> None:
+    """Every process of a job, and those that watch over them."""
+    subprocess.run(["pkill", "--signal", "KILL", "slurmstepd"], check=False)
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if b"\0SLURM_JOB_ID=" in (place / "environ").read_bytes():
+                os.kill(int(place.name), signal.SIGKILL)
+
+
+def _stop(pid_file: Path, number: signal.Signals = signal.SIGTERM) -> None:
     """Ends the process of a pid file, and waits until it is gone."""
     try:
         pid = int(pid_file.read_text())
-        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, number)
     except (FileNotFoundError, ProcessLookupError, ValueError):
         return
     end = time.monotonic() + 20
