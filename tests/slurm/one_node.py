@@ -110,17 +110,18 @@ class OneNode:
     """The running Slurm, as a context.
 
     Args:
-        folder: of its state and logs; short, as it holds sockets.
         accounting: with slurmdbd, so that `sacct` works.
         min_job_age: seconds until a job that has ended is forgotten.
     """
 
-    def __init__(self, folder: Path, accounting: bool = False, min_job_age: int = 3600) -> None:
-        self.folder, self.accounting, self.min_job_age = folder, accounting, min_job_age
+    def __init__(self, accounting: bool = False, min_job_age: int = 3600) -> None:
+        self.accounting, self.min_job_age = accounting, min_job_age
         self.host = socket.gethostname().split(".")[0]
         self._links: list[Path] = []
 
     def __enter__(self) -> "OneNode":
+        # Not pytest's folder, which the database's user may not enter; and short, for its socket.
+        self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))
         try:
             self._start()
         except BaseException:
@@ -136,6 +137,7 @@ class OneNode:
         _kill_jobs()
         for link in self._links:
             link.unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, *command: str) -> str:
         """Standard output of one of Slurm's commands."""
@@ -318,10 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if reason:
         print(f"No Slurm here: {reason}.", file=sys.stderr)
         return 1
-    with (
-        tempfile.TemporaryDirectory(prefix="slurm-", ignore_cleanup_errors=True) as folder,
-        OneNode(Path(folder), options.accounting),
-    ):
+    with OneNode(options.accounting):
         return subprocess.run(options.command, check=False).returncode
 
 

@@ -10,11 +10,11 @@ from tests.workflow.conftest import Project
 
 
 @pytest.fixture(scope="module")
-def accounting(tmp_path_factory) -> Iterator[OneNode]:
+def accounting() -> Iterator[OneNode]:
     reason = missing(accounting=True)
     if reason:
         pytest.skip(f"no Slurm with accounting here: {reason}")
-    with OneNode(tmp_path_factory.mktemp("s"), accounting=True) as node:
+    with OneNode(accounting=True) as node:
         yield node
 
 

@@ -15,21 +15,27 @@ from tests.workflow.conftest import Project
 
 
 @pytest.fixture(scope="module")
-def slurm(tmp_path_factory) -> Iterator[OneNode]:
+def slurm() -> Iterator[OneNode]:
     reason = missing()
     if reason:
         pytest.skip(f"no Slurm here: {reason}")
-    with OneNode(tmp_path_factory.mktemp("s")) as node:
+    with OneNode() as node:
         yield node
 
 
-def start_again(slurm: OneNode, run: Run, job: str) -> None:
+def start_again(slurm: OneNode, run: Run) -> str:
     """Ends the pause of two minutes that Slurm makes before it starts a requeued job."""
-    # The node refuses a job of which something is still there.
-    steps = ("pgrep", "-f", rf"^slurmstepd: \[{job}\.")
-    run.until(lambda: subprocess.run(steps, stdout=subprocess.DEVNULL).returncode, "its end")
-    slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
-    run.until(lambda: training(slurm) == job, "the training to start again")
+
+    def trains() -> str | None:
+        for row in slurm.run("squeue", "-h", "-t", "PENDING", "-o", "%i %r").splitlines():
+            job, reason = row.split(maxsplit=1)
+            # The node refuses a job of which something is still there.
+            there = ("pgrep", "-f", rf"^slurmstepd: \[{job}\.")
+            if reason == "BeginTime" and subprocess.run(there, capture_output=True).returncode:
+                slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+        return training(slurm)
+
+    return run.until(trains, "the training to start again")
 
 
 def test_a_study_that_is_disturbed_in_every_way(slurm, tmp_path) -> None:
@@ -46,14 +52,15 @@ def test_a_study_that_is_disturbed_in_every_way(slurm, tmp_path) -> None:
     other = slurm.run(*urgent, "--wrap", "sleep 2").strip()
     run.until(lambda: job in slurm.jobs("PENDING"), "the training to be preempted")
     run.until(lambda: other not in slurm.jobs(), "the other job to end")
-    start_again(slurm, run, job)
+    assert start_again(slurm, run) == job
     run.until(saved_after(project, time.time()), "another state of the training")
 
     # The node dies, and comes back.
     slurm.lose_node()
-    run.until(lambda: job in slurm.jobs("PENDING"), "the job of the dead node to wait")
+    run.until(lambda: training(slurm) is None, "Slurm to know that the job is lost")
     slurm.start_node()
-    start_again(slurm, run, job)
+    # The same, put back by Slurm, or another one that Snakemake has submitted.
+    job = start_again(slurm, run)
     run.until(saved_after(project, time.time()), "another state of the training")
 
     # Snakemake dies, its job goes on, and the next run's job takes what it makes.
