@@ -50,9 +50,9 @@ class Run:
 
     begun: ClassVar[list["Run"]] = []
 
-    def __init__(self, project: Project, log: Path, *targets: str) -> None:
+    def __init__(self, project: Project, log: Path, *arguments: str) -> None:
         self.project, self.log = project, log
-        self.process = project.started(*PROFILE, "--", *targets, output=log)
+        self.process = project.started(*arguments, output=log)
         self.begun.append(self)
 
     def until(self, holds: Callable[[], Any], what: str, seconds: float = 120) -> Any:

@@ -1,11 +1,12 @@
 """The same with accounts, where Slurm tells how jobs have ended: here by their time limit."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from tests.slurm.one_node import OneNode, missing
-from tests.slurm.runs import Run, saved_after, small, training
+from tests.slurm.runs import PROFILE, Run, saved_after, small, training
 from tests.workflow.conftest import Project
 
 
@@ -22,7 +23,7 @@ def test_a_training_that_runs_out_of_time(accounting, tmp_path) -> None:
     project, log = Project(tmp_path / "cluster"), tmp_path / "log"
     small(project, steps=4000, account="lab")
     last = "results/embedded/arms/rigsa/seed0/step0/training.json"
-    run = Run(project, log, last)
+    run = Run(project, log, *PROFILE, "--", last)
     job = run.until(lambda: training(accounting), "the training")
     run.until(saved_after(project, 0), "a state of the training")
     asked = _minutes(accounting, job)
@@ -36,7 +37,7 @@ def test_a_training_that_runs_out_of_time(accounting, tmp_path) -> None:
 
 
 def _minutes(slurm: OneNode, job: str) -> int:
-    """The time limit of a job, as hours:minutes:seconds in Slurm's words."""
-    limit = slurm.run("sacct", "-nX", "-j", job, "-o", "timelimit").strip()
-    hours, minutes, _ = limit.split(":")
+    """The time limit of a job, in Slurm's words hours:minutes:seconds."""
+    said = slurm.run("scontrol", "show", "job", job)
+    hours, minutes, _ = re.search(r"TimeLimit=(\S+)", said)[1].split(":")
     return 60 * int(hours) + int(minutes)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.compare import differing
 from tests.slurm.one_node import OneNode, missing
-from tests.slurm.runs import SCORES, Run, saved_after, small, training
+from tests.slurm.runs import PROFILE, SCORES, Run, saved_after, small, training
 from tests.workflow.conftest import Project
 
 
@@ -43,8 +43,8 @@ def test_a_study_that_is_disturbed_in_every_way(slurm, tmp_path) -> None:
     for each in (quiet, project):
         small(each, steps=600)
     log = tmp_path / "log"
-    undisturbed = quiet.started("--cores", "all", "--", SCORES, output=tmp_path / "quiet.log")
-    run = Run(project, log, SCORES)
+    undisturbed = Run(quiet, tmp_path / "quiet.log", "--cores", "all", "--", SCORES)
+    run = Run(project, log, *PROFILE, "--", SCORES)
     job = run.until(lambda: training(slurm), "the training")
     run.until(saved_after(project, 0), "a state of the training")
     # Somebody more important takes the whole node.
@@ -59,15 +59,16 @@ def test_a_study_that_is_disturbed_in_every_way(slurm, tmp_path) -> None:
     slurm.lose_node()
     run.until(lambda: training(slurm) is None, "Slurm to know that the job is lost")
     slurm.start_node()
-    # The same, put back by Slurm, or another one that Snakemake has submitted.
-    job = start_again(slurm, run)
+    start_again(slurm, run)
     run.until(saved_after(project, time.time()), "another state of the training")
 
     # Snakemake dies, its job goes on, and the next run's job takes what it makes.
     os.killpg(run.process.pid, signal.SIGKILL)
     run.process.wait()
-    assert training(slurm) == job
-    run = Run(project, log, SCORES)
+    # The same, put back by Slurm, or another one that Snakemake had submitted.
+    job = training(slurm)
+    assert job is not None
+    run = Run(project, log, *PROFILE, "--", SCORES)
     run.until(lambda: training(slurm) not in (None, job), "the next run's training")
 
     # Ctrl-C cancels the jobs that it knows. It ends with its next look at them, which may be late.
@@ -78,9 +79,9 @@ def test_a_study_that_is_disturbed_in_every_way(slurm, tmp_path) -> None:
     while set(slurm.jobs()) - {job}:
         assert time.monotonic() < end, slurm.run("squeue")
         time.sleep(0.5)
-    run = Run(project, log, SCORES)
+    run = Run(project, log, *PROFILE, "--", SCORES)
     assert run.ended() == 0, run.said()
-    assert undisturbed.wait() == 0, (tmp_path / "quiet.log").read_text()[-3000:]
+    assert undisturbed.ended() == 0, undisturbed.said()
     assert differing(quiet.folder / "results", project.folder / "results") == []
 
 
@@ -111,7 +112,7 @@ def test_what_is_refused_before_anything_is_submitted(slurm, tmp_path, file, cha
     gpus = change.pop("gpus", 1)
     project.edit(file, lambda content: content.update(change))
     project.edit("studies/embedded.yaml", lambda content: content["training"].update(gpus=gpus))
-    assert Run(project, log).ended() != 0
+    assert Run(project, log, *PROFILE).ended() != 0
     assert sentence in log.read_text()
     assert slurm.jobs() == []
 
@@ -122,7 +123,7 @@ def test_a_node_that_does_not_see_the_folder(slurm, tmp_path) -> None:
     project.edit("profiles/slurm/profile.yaml", lambda content: content.update(retries=0))
     slurm.start_node(without=project.folder)
     try:
-        assert Run(project, log).ended() != 0
+        assert Run(project, log, *PROFILE).ended() != 0
     finally:
         slurm.start_node()
     assert "does not see" in log.read_text()
