@@ -30,7 +30,8 @@ def test_a_training_that_runs_out_of_time(accounting, tmp_path) -> None:
     accounting.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
     again = run.until(lambda: (other := training(accounting)) != job and other, "the next", 240)
     first, second = (_minutes(accounting, number) for number in (job, again))
-    assert (first, second) == (1, 2 * asked)
+    assert first == 1
+    assert 2 * asked - 1 <= second <= 2 * asked
     assert run.ended() == 0, run.said()
     text = (project.folder / "results/embedded/logs/train-rigsa-seed0-step0.log").read_text()
     assert "going on after step" in text
