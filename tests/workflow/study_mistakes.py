@@ -8,6 +8,10 @@ NAME = "it must be made of at most 60 letters, digits and _"
 TITLE = "it must be one line of at most 200 characters that begins with none of = + - @"
 
 
+def replay(**keys: object) -> dict[str, object]:
+    return {"training.replay": {"share": 0.1, "tasks": ["tiny_gsm"], **keys}}
+
+
 def arm(**keys: object) -> dict[str, object]:
     return {"arms.new": {"title": "New", **keys}}
 
@@ -129,6 +133,18 @@ TRAINING = [
         {"arms.rigsa.training": {"gpus": 17}},
         "training of arm rigsa: gpus is 17, and batch_size 16, of which every card takes",
     ),
+    (replay(share=0), "training.replay.share is 0; it must be greater than 0 and less than 1"),
+    (replay(share=1), "training.replay.share is 1; it must be greater than 0 and less than 1"),
+    (replay(share=NAN), "training.replay.share must be a finite number, not nan"),
+    (replay(share="10 %"), "training.replay.share must be of type number, not '10 %'"),
+    (replay(share=0.01), "replay.share is 0.01, which is 0 of the 16 rows of a batch, and there"),
+    (replay(share=0.99), "replay.share is 0.99, which is 16 of the 16 rows of a batch"),
+    (replay(tasks=[]), "training.replay.tasks is empty"),
+    (replay(tasks=["tiny_gsm", "tiny_gsm"]), "training.replay.tasks names something twice"),
+    (replay(tasks=["tiny_gms"]), "is no source task of the study; did you mean 'tiny_gsm'?"),
+    (replay(tasks=["textual_digits"]), "replay.tasks names the target task 'textual_digits', whi"),
+    (replay(task="tiny_gsm"), "unknown key training.replay.task; did you mean 'tasks'?"),
+    ({"training.replay": {"share": 0.1}}, "training.replay lacks the key 'tasks'"),
 ]
 
 ARMS = [
