@@ -112,10 +112,22 @@ def _check_adapter(base_model: Mapping[str, Any], arm: "Arm", where: str) -> Non
                     f"not; {one_of(target, LINEARS)}"
                 )
     width = _width(base_model)
-    if not sparse and width is not None and adapter["r"] > width:
+    if "r" in adapter and width is not None and adapter["r"] > width:
         raise ConfigError(
             f"{where}.adapter.r is {adapter['r']}, but the base model is {width} wide, and no "
             "rank is higher; set it lower."
+        )
+
+    if "width" in adapter and "share" in adapter:
+        raise ConfigError(
+            f"{where}.adapter has both width and share, of which one follows from the other; keep "
+            "one of them."
+        )
+    penalised = adapter["type"] == "neutral_residues" and adapter.get("coefficient") != 0
+    if penalised and not arm.replayed:
+        raise ConfigError(
+            f"{where}.adapter has a penalty on text of source tasks, and no batch has any; give "
+            "the arm a training.replay, or set adapter.coefficient to 0."
         )
 
 
