@@ -1,11 +1,14 @@
 """Rows of source tasks in every batch: which, how many, what they teach; resumable to the byte."""
 
+import json
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from rigsa.adapters.build import build_adapter
 from rigsa.batches import optimizer_steps, replayed
+from rigsa.cli import main
 from rigsa.errors import ConfigError, RigsaError
 from rigsa.evaluation.job import evaluate_checkpoint
 from rigsa.files import read_json, read_jsonl, write_jsonl
@@ -108,6 +111,17 @@ def test_a_task_without_training_items_is_refused(small_study, tmp_path) -> None
     (tmp_path / "train.jsonl").touch()
     with pytest.raises(RigsaError, match="tasks names 'gsm', which has no training items in"):
         replay_rows(TASKS[:1], [tmp_path], load_tokenizer(small_study[0]), 0, 1)
+
+
+def test_as_many_folders_as_tasks_are_wanted(small_study, tmp_path, capsys) -> None:
+    folders = ["--base-model", str(small_study[0]), "--task-data", str(small_study[1])]
+    whole = {k: v for k, v in REPLAYED.items() if k != "replayed"}
+    for spec, sentence in (
+        (REPLAYED, "--replay-data has 0 folders, and the SPEC replays 2 tasks (gsm, piqa); give"),
+        (whole, "SPEC lacks the key 'replayed'"),
+    ):
+        assert main(["train", json.dumps(spec), *folders, "--output", str(tmp_path)]) == 1
+        assert sentence in capsys.readouterr().err
 
 
 def test_how_many_rows_and_steps() -> None:

@@ -110,7 +110,8 @@ def _train(options: Namespace) -> None:
 
 def _replayed(spec: Spec, folders: Sequence[Path]) -> dict[str, Path]:
     """The data of the source tasks that every batch has rows of, by task."""
-    tasks = [task["task"] for task in spec.get("replayed", ())]
+    replayed = spec["replayed"] if "replay" in spec["training"] else []
+    tasks = [task["task"] for task in replayed]
     if len(tasks) != len(folders):
         raise ConfigError(
             f"--replay-data has {len(folders)} folders, and the SPEC replays {len(tasks)} tasks "

@@ -77,7 +77,7 @@ def train(
         folder, name = unfinished_folder, "/".join(checkpoint.folder.parts[-3:])
         if folder is not None and not follows():
             data = [task_data / f"{split}.jsonl" for split in SPLITS]
-            data += [folder / "train.jsonl" for folder in replay_data]
+            data += [source / "train.jsonl" for source in replay_data]
             definition = made_from(
                 spec,
                 base_model=identity(base_model),
@@ -173,7 +173,7 @@ def _replay(
     spec: Mapping[str, Any], folders: Sequence[Path], tokenizer: PreTrainedTokenizerBase, steps: int
 ) -> list[Row]:
     """The source tasks' rows of all steps."""
-    if "replayed" not in spec:
+    if "replay" not in spec["training"]:
         return []
     from rigsa.training.replay import replay_rows  # With lm-eval, which others need not wait for.
 
