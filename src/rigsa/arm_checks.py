@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rigsa import schedule
-from rigsa.batches import cards, optimizer_steps
+from rigsa.batches import cards, optimizer_steps, replayed
 from rigsa.catalog import BASE_MODELS
 from rigsa.errors import ConfigError
 from rigsa.mask_rules import RULES_AFTER_TRAINING, RULES_WITH_INITIAL_VALUES
@@ -36,6 +36,7 @@ def check_arm(study: "Study", arm: "Arm", path: Path) -> None:
                 raise ConfigError(f"{where}.{key} needs an adapter; add {arm.name}.adapter.")
         return
     _check_adapter(study.base_model_entry, arm, where)
+    _check_replay(study, arm, f"{path}: training of arm {arm.name}")
     if arm.mask is not None:
         _check_mask(study, arm, where)
     elif arm.iterations > 1:
@@ -64,6 +65,7 @@ def check_training(arm: "Arm", rows: int | None, path: Path) -> None:
         raise ConfigError(f"{where}: it has both warmup_steps and warmup_ratio; keep one of them.")
     try:
         cards(training)
+        replayed(training)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     if rows is None:
@@ -110,11 +112,37 @@ def _check_adapter(base_model: Mapping[str, Any], arm: "Arm", where: str) -> Non
                     f"not; {one_of(target, LINEARS)}"
                 )
     width = _width(base_model)
-    if not sparse and width is not None and adapter["r"] > width:
+    if "r" in adapter and width is not None and adapter["r"] > width:
         raise ConfigError(
             f"{where}.adapter.r is {adapter['r']}, but the base model is {width} wide, and no "
             "rank is higher; set it lower."
         )
+
+    if "width" in adapter and "share" in adapter:
+        raise ConfigError(
+            f"{where}.adapter has both width and share, of which one follows from the other; keep "
+            "one of them."
+        )
+    penalised = adapter["type"] == "neutral_residues" and adapter.get("coefficient") != 0
+    if penalised and not arm.replayed:
+        raise ConfigError(
+            f"{where}.adapter has a penalty on text of source tasks, and no batch has any; give "
+            "the arm a training.replay, or set adapter.coefficient to 0."
+        )
+
+
+def _check_replay(study: "Study", arm: "Arm", where: str) -> None:
+    for task in arm.replayed:
+        if task == study.target_task:
+            raise ConfigError(
+                f"{where}: replay.tasks names the target task {task!r}, which every batch has "
+                "anyway; take it out."
+            )
+        if task not in study.source_tasks:
+            raise ConfigError(
+                f"{where}: replay.tasks names {task!r}, which is no source task of the study; "
+                f"{one_of(task, study.source_tasks)}"
+            )
 
 
 def _width(base_model: Mapping[str, Any]) -> int | None:

@@ -7,17 +7,35 @@ from rigsa.errors import ConfigError
 
 
 def optimizer_steps(training: Mapping[str, Any], rows: int) -> int:
-    """Of a training on so many items; raises ConfigError where that is none.
+    """Of a training on so many items of its target; raises ConfigError where that is none.
 
     transformers takes 0 steps for "not said" and trains three epochs.
     """
-    steps = round(training["epochs"] * rows / training["batch_size"])
+    own = training["batch_size"] - replayed(training)
+    steps = round(training["epochs"] * rows / own)
     if steps == 0:
         raise ConfigError(
-            f"epochs is {training['epochs']}, less than one batch of {training['batch_size']} of "
+            f"epochs is {training['epochs']}, less than one batch of {own} of "
             f"the {rows} training items; set it higher."
         )
     return steps
+
+
+def replayed(training: Mapping[str, Any]) -> int:
+    """Rows of each batch that are of source tasks; ConfigError where that is none or all of them.
+
+    The others are the target's, and an epoch is once through them: replay makes it longer.
+    """
+    if "replay" not in training:
+        return 0
+    share, batch = training["replay"]["share"], training["batch_size"]
+    rows = round(share * batch)
+    if not 0 < rows < batch:
+        raise ConfigError(
+            f"replay.share is {share}, which is {rows} of the {batch} rows of a batch, and there "
+            "must be some of either kind; change it, or set a larger batch_size."
+        )
+    return rows
 
 
 def cards(training: Mapping[str, Any]) -> int:

@@ -9,6 +9,8 @@ from rigsa.analysis import figures, tables
 from rigsa.fingerprint import ROOT, code_behind
 from rigsa.mask_rules import RULES_WITH_GRADIENTS
 
+# What words the source tasks' rows in a training that has some.
+REPLAY = "rigsa.training.replay"
 TASK_KINDS = {
     "generator": "rigsa.tasks.generated",
     "images": "rigsa.tasks.textual_digits",
@@ -26,7 +28,7 @@ def behind(rule: str, settings: Mapping[str, Any]) -> dict[str, str]:
         case "select_mask":
             return _mask(settings)
         case "train":
-            return _with_method("rigsa.training.job", settings["adapter"]["type"])
+            return _train(settings)
         case "evaluate":
             return _with_method("rigsa.evaluation.job", settings["method"]) | _asked(settings)
         case "sample_chat":
@@ -40,11 +42,19 @@ def behind(rule: str, settings: Mapping[str, Any]) -> dict[str, str]:
     return {}
 
 
-def _with_method(module: str, method: str | None) -> dict[str, str]:
+def _train(settings: Mapping[str, Any]) -> dict[str, str]:
+    method, asked = settings["adapter"]["type"], settings.get("replayed", ())
+    found = _with_method("rigsa.training.job", method, () if asked else (REPLAY,))
+    for task in asked:
+        found |= _asked(task)
+    return found
+
+
+def _with_method(module: str, method: str | None, without: tuple[str, ...] = ()) -> dict[str, str]:
     """The code of a job on an adapted model; PEFT's own methods have none of ours."""
     if method in METHOD_MODULES:
-        return code_behind(module, METHOD_MODULES[method])
-    return code_behind(module, without=("rigsa.masks.storage",))
+        return code_behind(module, METHOD_MODULES[method], without=without)
+    return code_behind(module, without=("rigsa.masks.storage", *without))
 
 
 def _asked(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -95,7 +95,7 @@ class JobGraph:
                 made = {"base_model": self._base(job.arm), "task_data": target}
                 if study.arms[job.arm].masked(job.step):
                     made["mask"] = job._replace(rule="select_mask")
-                return made
+                return made | self.replayed(job.arm)
             case "evaluate":
                 asked = Job("task_data", name=study.benchmarks[job.name].task)
                 made = {"base_model": self._base(job.arm), "task_data": asked}
@@ -118,6 +118,11 @@ class JobGraph:
             case "table" | "figure" if job.name not in WITHOUT_SCORES:
                 return {"scores": Job("collect")}
         return {}
+
+    def replayed(self, arm: str) -> dict[str, Job]:
+        """The data of the source tasks that the arm's training has rows of."""
+        tasks = self.study.arms[arm].replayed
+        return {f"replay_{task}": Job("task_data", name=task) for task in tasks}
 
     def outputs(self, job: Job, paths: ResultPaths) -> list[Path]:
         """The files that the job makes, its main one first."""

@@ -122,7 +122,8 @@ def _hub(entry: Mapping[str, Any], repository: str) -> dict[str, str]:
 def _splits_needed(study: Study, task: str) -> list[str]:
     lm_eval = study.task_entries[task]["lm_eval"]
     shots = any(b.fewshot for b in study.benchmarks.values() if b.task == task)
-    return [asked_split(lm_eval), *([shown_split(lm_eval)] if shots else [])]
+    learnt = any(task in arm.replayed for arm in study.arms.values())
+    return [asked_split(lm_eval), *[shown_split(lm_eval)] * shots, *["train"] * learnt]
 
 
 def _check_names(key: str, given: Mapping[str, str], known: list[str]) -> None:

@@ -51,15 +51,23 @@ def _model_settings(study: Study, arm: str, precision: str) -> dict[str, Any]:
     return {"quantization": quantization_of(study, arm), "precision": precision}
 
 
+def _asked(study: Study, task: str, *more: str) -> dict[str, Any]:
+    """How lm-eval words the task's items, and other keys of its entry."""
+    entry = study.task_entries[task]
+    return {key: entry[key] for key in ("lm_eval", "chat", *more) if key in entry}
+
+
 def training_settings(study: Study, arm: str, seed: int, precision: str) -> dict[str, Any]:
     """One training. The mask comes as a file, so every step of an IMP arm has the same settings."""
     item = study.arms[arm]
+    replayed = [{"task": task, **_asked(study, task)} for task in item.replayed]
     return {
         **_model_settings(study, arm, precision),
         "adapter": item.adapter,
         "training": item.training,
         "seed": seed,
         "task": study.target_task,
+        **({"replayed": replayed} if replayed else {}),
     }
 
 
@@ -89,8 +97,7 @@ def evaluation_settings(
     study: Study, arm: str, benchmark: Benchmark, precision: str
 ) -> dict[str, Any]:
     """How a checkpoint is asked."""
-    entry = study.task_entries[benchmark.task]
-    asked = {key: entry[key] for key in ("lm_eval", "metric", "chat") if key in entry}
+    asked = _asked(study, benchmark.task, "metric")
     if benchmark.sampler is not None:
         asked["sampler"] = benchmark.sampler
     return {

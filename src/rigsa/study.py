@@ -51,6 +51,11 @@ class Arm:
         return self.training.get("gpus", 1)
 
     @property
+    def replayed(self) -> tuple[str, ...]:
+        """Tasks of which every batch of a training has some rows as well."""
+        return tuple(self.training.get("replay", {}).get("tasks", ())) if self.trained else ()
+
+    @property
     def trained(self) -> bool:
         return self.adapter is not None
 

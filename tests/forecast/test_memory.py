@@ -26,7 +26,8 @@ from tests.forecast.paper import BASE_MODEL
 
 SMOLLM2 = shape_of(BASE_MODEL["forecast"])
 DELTA = {"type": "sparse_delta", "gate": "matrix"}
-KINDS = [(DELTA, None), (DELTA, 0.25), ({"type": "lora", "r": 4}, None)]
+NEUTRAL = {"type": "neutral_residues"}
+KINDS = [(DELTA, None), (DELTA, 0.25), ({"type": "lora", "r": 4}, None), (NEUTRAL, None)]
 
 
 def _work(description: dict, density: float | None, **changes: object) -> Workload:
@@ -68,7 +69,7 @@ def _bytes(tensors: list[torch.Tensor]) -> int:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("description", [DELTA, {"type": "lora", "r": 4}])
+@pytest.mark.parametrize("description", [DELTA, {"type": "lora", "r": 4}, NEUTRAL])
 def test_what_a_layer_saves_is_what_torch_saves(description: dict, dtype: torch.dtype) -> None:
     """Every storage of one decoder layer that waits for backward, to the byte."""
     model = build_adapter(make_llama().to(dtype), description, 0, None)

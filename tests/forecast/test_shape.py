@@ -41,6 +41,17 @@ def test_parameters_of_a_sparse_delta() -> None:
     assert some.values == 24 * 2048**2
 
 
+def test_parameters_of_neutral_residues() -> None:
+    """Three matrices of 2048 x 2304 a layer, and a block gate of 2048 weights and a bias."""
+    adapter = adapter_of(SMOLLM2, {"type": "neutral_residues"}, None)
+    assert adapter.values == 339_738_624
+    assert adapter.trainable == 339_738_624 + 24 * 2049
+    half = adapter_of(SMOLLM2, {"type": "neutral_residues", "share": 0.1}, None)
+    assert half.values == 24 * 3 * 2048 * 1152
+    narrow = adapter_of(SMOLLM2, {"type": "neutral_residues", "width": 8}, None)
+    assert narrow.values == 24 * 3 * 2048 * 8
+
+
 def test_an_adapter_that_is_not_counted_is_named() -> None:
     with pytest.raises(ConfigError, match=r"adapter\.type is 'lokr', which the forecast cannot"):
         adapter_of(SMOLLM2, {"type": "lokr"}, None)

@@ -55,6 +55,14 @@ def test_a_merged_folder_loads_as_any_other(trained, tmp_path) -> None:
     )
 
 
+def test_an_adapter_beside_the_weights_is_refused(trained, tmp_path, capsys) -> None:
+    base, checkpoint = trained({"type": "neutral_residues", "width": 4})
+    assert merge(base, checkpoint, tmp_path / "merged") == 1
+    said = capsys.readouterr().err
+    assert "has an adapter of type NEUTRAL_RESIDUES, which cannot be merged into the base" in said
+    assert not (tmp_path / "merged").exists()
+
+
 def test_a_checkpoint_on_a_four_bit_base_is_refused(trained, tmp_path, capsys) -> None:
     base, checkpoint = trained({"type": "lora", "r": 2}, {"quant_type": "nf4"})
     assert merge(base, checkpoint, tmp_path / "merged") == 1

@@ -14,14 +14,17 @@ from pathlib import Path
 
 import torch
 
+from rigsa.files import write_jsonl
 from rigsa.training import ranks, trainer
 from rigsa.training.loss import answer_loss
 from tests.faults.process import forked, import_all, wait
 from tests.training.test_job import SPEC
+from tests.training.test_replay import GSM
 
 SPARSE, TRAINING = SPEC["adapter"], {**SPEC["training"], "epochs": 1}
 LORA = {"type": "lora", "r": 4, "lora_alpha": 8}
 FOUR_BIT = {"quant_type": "nf4", "compute_dtype": "float32", "double_quant": True}
+REPLAY = {"share": 0.25, "tasks": ["gsm"]}
 ROUNDED = {"optimizer": "adamw_torch_8bit", "optimizer_options": {"bf16_stochastic_round": True}}
 # Batches of 8 are shared equally; those of 7 are not, and of the last one of 47 has a single row.
 ALIKE = {
@@ -30,6 +33,12 @@ ALIKE = {
     "single": {"training": {**TRAINING, "batch_size": 47, "epochs": 2}},
     "lora": {"adapter": LORA, "training": {**TRAINING, "batch_size": 7}},
     "qlora": {"adapter": LORA, "quantization": FOUR_BIT},
+    # With a penalty on two rows of seven, which are one rank's.
+    "replay": {
+        "adapter": {"type": "neutral_residues", "width": 8, "coefficient": 1.0},
+        "training": {**TRAINING, "batch_size": 7, "replay": REPLAY},
+        "replayed": [{"task": "gsm", "lm_eval": "tiny_gsm"}],
+    },
 }
 # What draws random numbers in the passes, and what does in the optimizer.
 BY_CHANCE = {
@@ -45,7 +54,7 @@ BY_CHANCE = {
 # Dense and masked deltas with the base model's weights shared out, and put together once more for
 # activations. LoRA is below, and broken off.
 PARTS = ("--shard-base-model", "--activation-checkpointing", "full")
-SHARDED = ("masked-sharded", "single-sharded")
+SHARDED = ("masked-sharded", "single-sharded", "replay-sharded")
 FLAGS = ("--micro-batch-size", "3", "--checkpoint-steps", "2")
 
 
@@ -98,6 +107,7 @@ def main(base: str, task: str, folder: Path) -> None:
     ranks._start, ranks.GRACE_SECONDS = Fork, 4.0
     broken = trainer.answer_loss = Broken()
     codes: dict[str, list[int]] = {}
+    write_jsonl(folder / "gsm" / "train.jsonl", GSM)
 
     def run(name: str, gpus: int, end: tuple[int, int, str] = (0, 0, "")) -> None:
         place = folder / name / str(gpus)
@@ -106,9 +116,12 @@ def main(base: str, task: str, folder: Path) -> None:
         broken.at = end
         kind = name.split("-")[0]
         spec = {**SPEC, "training": TRAINING, **ALIKE.get(kind, {}), **BY_CHANCE.get(kind, {})}
-        mask = ["--mask", str(folder / "mask.safetensors")] if kind == "masked" else []
+        more = {
+            "masked": ["--mask", str(folder / "mask.safetensors")],
+            "replay": ["--replay-data", str(folder / "gsm")],
+        }.get(kind, [])
         command = [
-            *("train", json.dumps(spec), "--base-model", base, "--task-data", task, *mask),
+            *("train", json.dumps(spec), "--base-model", base, "--task-data", task, *more),
             *("--output", str(place / "arm"), "--unfinished", str(place / "unfinished")),
             *(*FLAGS, *sharded, "--threads", str(gpus), "--gpus", str(gpus)),
         ]

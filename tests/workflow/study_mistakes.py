@@ -4,8 +4,13 @@ from tests.workflow.edits import GONE
 
 NAN, INFINITE = float("nan"), float("inf")
 SPARSE = {"type": "sparse_delta", "init": "zero"}
+NEUTRAL = {"type": "neutral_residues"}
 NAME = "it must be made of at most 60 letters, digits and _"
 TITLE = "it must be one line of at most 200 characters that begins with none of = + - @"
+
+
+def replay(**keys: object) -> dict[str, object]:
+    return {"training.replay": {"share": 0.1, "tasks": ["tiny_gsm"], **keys}}
 
 
 def arm(**keys: object) -> dict[str, object]:
@@ -129,6 +134,18 @@ TRAINING = [
         {"arms.rigsa.training": {"gpus": 17}},
         "training of arm rigsa: gpus is 17, and batch_size 16, of which every card takes",
     ),
+    (replay(share=0), "training.replay.share is 0; it must be greater than 0 and less than 1"),
+    (replay(share=1), "training.replay.share is 1; it must be greater than 0 and less than 1"),
+    (replay(share=NAN), "training.replay.share must be a finite number, not nan"),
+    (replay(share="10 %"), "training.replay.share must be of type number, not '10 %'"),
+    (replay(share=0.01), "replay.share is 0.01, which is 0 of the 16 rows of a batch, and there"),
+    (replay(share=0.99), "replay.share is 0.99, which is 16 of the 16 rows of a batch"),
+    (replay(tasks=[]), "training.replay.tasks is empty"),
+    (replay(tasks=["tiny_gsm", "tiny_gsm"]), "training.replay.tasks names something twice"),
+    (replay(tasks=["tiny_gms"]), "is no source task of the study; did you mean 'tiny_gsm'?"),
+    (replay(tasks=["textual_digits"]), "replay.tasks names the target task 'textual_digits', whi"),
+    (replay(task="tiny_gsm"), "unknown key training.replay.task; did you mean 'tasks'?"),
+    ({"training.replay": {"share": 0.1}}, "training.replay lacks the key 'tasks'"),
 ]
 
 ARMS = [
@@ -164,6 +181,16 @@ ADAPTERS = [
     ({"arms.rigsa.adapter.init_scale": -1}, "init_scale is -1; it must be greater than 0"),
     ({"arms.rigsa.adapter.dtype": "bfloat16"}, "in which small steps are lost with optimizer"),
     (arm(adapter={**SPARSE, "gate_init": 0}), "init zero and gate_init 0, so that nothing has a g"),
+    (arm(adapter={**NEUTRAL, "coeficient": 1}), "did you mean 'coefficient'?"),
+    (arm(adapter={**NEUTRAL, "width": 0}), "adapter.width is 0; it must be at least 1"),
+    (arm(adapter={**NEUTRAL, "share": 20}), "adapter.share is 20; it must be greater than 0 and a"),
+    (arm(adapter={**NEUTRAL, "coefficient": -1}), "coefficient is -1; it must be at least 0"),
+    (arm(adapter={**NEUTRAL, "width": 8, "share": 0.1}), "adapter has both width and share"),
+    (arm(adapter=NEUTRAL), "give the arm a training.replay, or set adapter.coefficient to 0"),
+    (
+        arm(adapter={**NEUTRAL, "coefficient": 0}, mask={"rule": "random", "density": 0.1}),
+        "masks are for sparse_delta",
+    ),
     ({"arms.qlora_r1.adapter.r": 0}, "adapter.r is 0; it must be at least 1"),
     ({"arms.qlora_r1.adapter.r": 4096}, "r is 4096, but the base model is 128 wide"),
     ({"arms.qlora_r1.adapter.lora_dropout": 1}, "lora_dropout is 1; it must be at least 0 and l"),

@@ -20,11 +20,20 @@ CHAT = {"collect": 1, "sample_chat": 1, "figure": 5, **SHOWN}
 # Table 4 shows settings alone.
 NO_SETTINGS = {"table": 5}
 PRUNED = {"select_mask": 2, "train": 2, "evaluate": 8, **CHAT}
+REPLAY = {"share": 0.25, "tasks": ["tiny_gsm"]}
 LORA = {"type": "lora", "r": 2, "lora_alpha": 32, "lora_dropout": 0.0}
 
 
 def _rank(study: dict[str, Any]) -> None:
     study["arms"]["qlora_r2"] = study["arms"]["qlora_r1"] | {"title": "QLoRA r2", "adapter": LORA}
+
+
+def _method(study: dict[str, Any]) -> None:
+    study["arms"]["neutral_residues"] = {
+        "title": "Neutral Residues",
+        "adapter": {"type": "neutral_residues"},
+        "training": {"replay": REPLAY},
+    }
 
 
 def _keep(study: dict[str, Any]) -> None:
@@ -65,6 +74,12 @@ EDITS: dict[str, tuple[str, Callable[[dict[str, Any]], Any], dict[str, int]]] = 
         lambda s: s["arms"]["qlora_r1"]["training"].update(learning_rate=0.001),
         {"train": 1, "evaluate": 4, **SCORES},
     ),
+    "replay of one arm": (
+        STUDY,
+        lambda s: s["arms"]["qlora_r1"]["training"].update(replay=REPLAY),
+        {"train": 1, "evaluate": 4, **SCORES},
+    ),
+    "new method": (STUDY, _method, {"train": 1, "evaluate": 4, **SCORES}),
     "new rank": (STUDY, _rank, {"train": 1, "evaluate": 4, **SCORES}),
     "order of keys": (STUDY, lambda s: s.update(arms=dict(reversed(s["arms"].items()))), {}),
     "machine": (

@@ -28,6 +28,12 @@ rule select_mask:
         "--output {output.mask:q} --threads {threads} 2> {log:q}"
 
 
+def replay_flags(wildcards):
+    """The source tasks' data that a training mixes in, in the study's order."""
+    folders = [place_of(job) for job in GRAPH.replayed(wildcards.arm).values()]
+    return ["--replay-data", *map(str, folders)] if folders else []
+
+
 rule train:
     input:
         made_from("train"),
@@ -54,11 +60,13 @@ rule train:
         base_model=untracked(base_model),
         task_data=untracked(TARGET_DATA),
         mask=untracked(flags_of("train", "mask")),
+        replay=untracked(replay_flags),
         folder=untracked(lambda wildcards: checkpoint_of(wildcards).folder),
         unfinished=unfinished("train"),
         machine=untracked(MODEL_FLAGS + TRAINING_FLAGS + CHECKPOINT_FLAGS),
     shell:
         "rigsa train {params.spec:q} --base-model {params.base_model:q} "
-        "--task-data {params.task_data:q} {params.mask:q} --output {params.folder:q} "
+        "--task-data {params.task_data:q} {params.mask:q} {params.replay:q} "
+        "--output {params.folder:q} "
         "--unfinished {params.unfinished:q} --threads {threads} {params.machine:q} "
         "2>&1 | tee {log:q}"

@@ -23,10 +23,12 @@ def build_adapter(
         mask: for methods whose configuration takes one.
     """
     options = {key: value for key, value in adapter.items() if key != "type"}
-    options.setdefault("target_modules", "all-linear")
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[adapter["type"].upper()]
-    given = {"seed": seed, "mask": mask}
-    options |= {f.name: given[f.name] for f in fields(config_class) if f.name in given}
+    known = {field.name: field.default for field in fields(config_class)}
+    # A method of ours knows where it goes; PEFT's own are told.
+    if known["target_modules"] is None:
+        options.setdefault("target_modules", "all-linear")
+    options |= {k: v for k, v in {"seed": seed, "mask": mask}.items() if k in known}
     torch.manual_seed(seed)
     return get_peft_model(model, config_class(task_type="CAUSAL_LM", **options))
 

@@ -13,7 +13,10 @@ from collections.abc import Sequence
 from types import ModuleType
 
 # Where the method of each adapter type of our own is; PEFT has the others.
-METHOD_MODULES = {"sparse_delta": "rigsa.adapters.sparse_delta"}
+METHOD_MODULES = {
+    "sparse_delta": "rigsa.adapters.sparse_delta",
+    "neutral_residues": "rigsa.adapters.neutral_residues",
+}
 
 
 def register_methods() -> None:

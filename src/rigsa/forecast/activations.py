@@ -26,6 +26,8 @@ def saved_in_layer(work: Workload) -> int:
     linear_inputs = size * (2 * shape.hidden + shape.intermediate)
     if work.adapter.kind == "lora":
         linear_inputs = lora_inputs(work)
+    if work.adapter.kind == "neutral_residues":
+        linear_inputs = residue_inputs(work)
     attention = size * (2 * shape.queries + 2 * shape.keys) + FLOAT32 * shape.heads
     product = size * 3 * shape.intermediate
     each = norms + linear_inputs + attention + product
@@ -41,6 +43,16 @@ def lora_inputs(work: Workload) -> int:
     else:
         inputs = FLOAT32 * sum(columns for _, columns in adapter.matrices)
     return inputs + FLOAT32 * adapter.rank * len(adapter.matrices)
+
+
+def residue_inputs(work: Workload) -> int:
+    """Bytes a token, in float32: the block's input and W_o's output; of the width, what goes into
+    the activation and comes out, the other factor, and their product; the block gate.
+
+    The base model's own linear layers, which nothing adapts, save none.
+    """
+    width = work.adapter.matrices[0][0]
+    return FLOAT32 * (2 * work.shape.hidden + 4 * width + 1)
 
 
 def layer_activations(work: Workload) -> int:

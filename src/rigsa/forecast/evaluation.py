@@ -7,7 +7,7 @@ from rigsa.forecast.flops import (
     forward_flops,
     forward_starts,
     generation_bytes,
-    lora_bytes,
+    output_bytes,
     unpacking_bytes,
 )
 from rigsa.forecast.memory import base_bytes, index_bytes, value_bytes
@@ -23,7 +23,7 @@ LOGIT_COPIES = 2
 
 @dataclass(frozen=True)
 class Asking:
-    """A benchmark asked of a base model with an adapter (merged where the base is not 4-bit)."""
+    """A benchmark asked of a base model with an adapter."""
 
     shape: ModelShape
     adapter: Adapter | None
@@ -41,6 +41,12 @@ class Asking:
         return prompt + (self.size.answer if self.size.choices else 0)
 
     @property
+    def unmerged(self) -> Adapter | None:
+        """The adapter where it stays beside the weights: on a 4-bit base, or by its kind."""
+        beside = self.adapter is not None and (self.four_bit or not self.adapter.mergeable)
+        return self.adapter if beside else None
+
+    @property
     def rows(self) -> int:
         return self.size.asked(self.benchmark)[0] * max(1, self.size.choices)
 
@@ -52,13 +58,13 @@ def evaluation_seconds(asking: Asking, speed: Speed) -> float:
     unpacked = unpacking_bytes(shape, asking.weight_bytes) if asking.four_bit else 0
     positions = tokens if asking.size.choices else 1
     logits = LOGIT_COPIES * batch * positions * shape.vocabulary * asking.weight_bytes
-    unmerged = asking.adapter if asking.four_bit else None
+    unmerged = asking.unmerged
     added = 0 if unmerged is None else 2 * unmerged.values
     starts = forward_starts(shape, unmerged, asking.four_bit)
     flops = batch * (forward_flops(shape, tokens, positions) + added * tokens)
     moved = logits + unpacked
     if unmerged is not None:
-        moved += batch * tokens * lora_bytes(unmerged, asking.weight_bytes)
+        moved += batch * tokens * output_bytes(unmerged, asking.weight_bytes)
     prompt = speed.seconds(flops, moved, starts, speed.evaluation)
     # The prompt's own pass gives the first new token.
     more = max(0, asking.size.new_tokens - 1)

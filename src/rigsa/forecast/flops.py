@@ -4,8 +4,9 @@ from rigsa.forecast.shape import ModelShape
 from rigsa.forecast.workload import Adapter, Workload
 
 # What transformers' eager code starts in a decoder layer; what LoRA starts beside each matrix (its
-# two products, casts, scaling, sum) and 4-bit storage before each (scales and weights unpacked).
-LAYER_STARTS, LORA_STARTS, UNPACKING_STARTS = 60, 6, 2
+# two products, casts, scaling, sum) and 4-bit storage before each (scales and weights unpacked);
+# what neutral residues start beside a block (four products, two gates with theirs, casts, sum).
+LAYER_STARTS, LORA_STARTS, UNPACKING_STARTS, RESIDUE_STARTS = 60, 6, 2, 11
 # Causal attention needs half of the score matrix.
 CAUSAL = 0.5
 
@@ -31,10 +32,10 @@ def training_flops(work: Workload) -> float:
 
 
 def adapter_flops(adapter: Adapter, recompute: bool) -> float:
-    """Operations a token for the adapter's own gradients, and for LoRA's own products."""
-    if adapter.kind == "lora":
-        return (8 if recompute else 6) * adapter.values
-    return 2 * adapter.adapted
+    """Operations a token for the adapter's own gradients, and for products beside the model's."""
+    if adapter.kind == "sparse_delta":
+        return 2 * adapter.adapted
+    return (8 if recompute else 6) * adapter.values
 
 
 def forward_starts(shape: ModelShape, adapter: Adapter | None, four_bit: bool) -> int:
@@ -42,6 +43,8 @@ def forward_starts(shape: ModelShape, adapter: Adapter | None, four_bit: bool) -
     layer = LAYER_STARTS + (UNPACKING_STARTS * len(shape.layer_linears) if four_bit else 0)
     if adapter is not None and adapter.kind == "lora":
         layer += LORA_STARTS * len(adapter.matrices)
+    if adapter is not None and adapter.kind == "neutral_residues":
+        layer += RESIDUE_STARTS
     return shape.layers * layer
 
 
@@ -59,11 +62,11 @@ def pass_bytes(work: Workload) -> float:
         return times * formed + gradient
     unpacked = unpacking_bytes(work.shape, size) if work.four_bit else 0
     rows = work.micro_batch * work.tokens
-    return times * (unpacked + rows * lora_bytes(adapter, size))
+    return times * (unpacked + rows * output_bytes(adapter, size))
 
 
-def lora_bytes(adapter: Adapter, size: int) -> float:
-    """A token's outputs of the adapted layers: LoRA's are written, scaled, and added to theirs."""
+def output_bytes(adapter: Adapter, size: int) -> float:
+    """A token's outputs of the adapter's matrices: written, scaled or gated, and added."""
     return 6 * size * adapter.rows
 
 

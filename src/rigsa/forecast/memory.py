@@ -116,7 +116,8 @@ def step_bytes(work: Workload) -> int:
 def turn_bytes(work: Workload) -> int:
     """What the largest matrix needs for its turn: W0 + α·ΔW and its dense gradient, or its 4-bit
     weights unpacked."""
-    largest = max(rows * columns for rows, columns in work.adapter.matrices)
+    adapted = work.adapter.matrices if work.adapter.mergeable else work.shape.layer_linears.values()
+    largest = max(rows * columns for rows, columns in adapted)
     if work.adapter.kind == "sparse_delta":
         return 2 * largest * work.weight_bytes
     return largest * work.weight_bytes if work.four_bit else 0

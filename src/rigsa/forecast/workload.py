@@ -4,22 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rigsa.adapters.residue_width import SHARE, residue_width
 from rigsa.errors import ConfigError
 from rigsa.forecast.shape import Matrix, ModelShape
 from rigsa.validation import one_of
 
 FLOAT32 = 4
-KINDS = ("sparse_delta", "lora")
+KINDS = ("sparse_delta", "lora", "neutral_residues")
 BYTES = {"float32": FLOAT32, "bfloat16": 2}
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """What an adapter adds to each of the matrices it goes on.
+    """What an adapter adds to each of the matrices it goes on, or which it brings.
 
     Args:
-        kind: "sparse_delta" or "lora".
-        matrices: (out_features, in_features) of those of one decoder layer.
+        kind: "sparse_delta", "lora" or "neutral_residues".
+        matrices: (out_features, in_features) of those of one decoder layer; of neutral residues
+            W_i, W_g and W_o.
         layers: decoder layers.
         density: share of a sparse delta's weights that are free.
         rank: of LoRA.
@@ -37,7 +39,7 @@ class Adapter:
 
     @property
     def adapted(self) -> int:
-        """Weights of the base model that the adapter changes."""
+        """Weights of these matrices: of the base model, or of neutral residues themselves."""
         return self.layers * sum(rows * columns for rows, columns in self.matrices)
 
     @property
@@ -52,9 +54,16 @@ class Adapter:
         return round(self.density * self.adapted)
 
     @property
+    def mergeable(self) -> bool:
+        return self.kind != "neutral_residues"
+
+    @property
     def gates(self) -> int:
+        """Values of the gates: a number each, or a vector and a number a block."""
         if self.kind == "lora":
             return 0
+        if self.kind == "neutral_residues":
+            return self.layers * (self.matrices[0][1] + 1)
         each = {"matrix": self.layers * len(self.matrices), "layer": self.layers, "global": 1}
         return each.get(self.gate, 0)
 
@@ -66,7 +75,8 @@ class Adapter:
     def tensors(self) -> int:
         """Trained tensors: a value tensor a matrix, or LoRA's two, and the gates."""
         each = 2 if self.kind == "lora" else 1
-        return each * self.layers * len(self.matrices) + self.gates
+        gates = 2 * self.layers if self.kind == "neutral_residues" else self.gates
+        return each * self.layers * len(self.matrices) + gates
 
 
 def adapter_of(shape: ModelShape, description: Mapping[str, Any], density: float | None) -> Adapter:
@@ -79,15 +89,25 @@ def adapter_of(shape: ModelShape, description: Mapping[str, Any], density: float
             f"adapter.type is {description['type']!r}, which the forecast cannot count; "
             f"{one_of(description['type'], KINDS)}"
         )
+    matrices = shape.targets(description)
+    if description["type"] == "neutral_residues":
+        matrices = _residue(shape, description)
     return Adapter(
         kind=description["type"],
-        matrices=tuple(shape.targets(description)),
+        matrices=tuple(matrices),
         layers=shape.layers,
         density=1.0 if density is None else density,
         rank=description.get("r", 0),
         gate=description.get("gate", "matrix"),
         value_bytes=BYTES[description.get("dtype", "float32")],
     )
+
+
+def _residue(shape: ModelShape, description: Mapping[str, Any]) -> list[Matrix]:
+    width = description.get("width") or residue_width(
+        shape.weights, shape.layers, shape.hidden, description.get("share", SHARE)
+    )
+    return [(width, shape.hidden), (width, shape.hidden), (shape.hidden, width)]
 
 
 @dataclass(frozen=True)

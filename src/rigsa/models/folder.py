@@ -18,7 +18,7 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD = re.compile(r"[^/\\]+\.safetensors")
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = ADAPTER_FILES
 # PEFT has methods that import modules which their adapter_config.json names.
-ADAPTER_TYPES = ("LORA", "SPARSE_DELTA")
+ADAPTER_TYPES = ("LORA", "NEUTRAL_RESIDUES", "SPARSE_DELTA")
 
 
 def check_model_folder(folder: Path, where: str, *, four_bit: bool) -> None:

@@ -125,13 +125,15 @@ def load_checkpoint(
     """A base model to ask, with an adapter where there is one.
 
     A full-precision base takes the adapter into its weights where the method can, which is faster;
-    a 4-bit one would lose it in rounding.
+    a 4-bit one would lose it in rounding. A method that cannot says so: its tuner has `mergeable`.
     """
     model = load_base(base_model, machine, quantization)
     if adapter is None:
         return model
     adapted = load_adapter(model, adapter)
-    return adapted.merge_and_unload() if quantization is None else adapted
+    if quantization is None and getattr(adapted, "mergeable", True):
+        return adapted.merge_and_unload()
+    return adapted
 
 
 def _keep_four_bit(model: torch.nn.Module, folder: Path) -> None:

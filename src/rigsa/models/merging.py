@@ -13,7 +13,8 @@ def merge(checkpoint: Path, base_model: Path, output: Path) -> None:
     """Writes `output`: safetensors weights with the adapter in them, configuration and tokenizer.
 
     The weights are those that an evaluation of the checkpoint asks, in the same precision.
-    Raises RigsaError for a checkpoint on a 4-bit base, FileError for a missing or corrupt file.
+    Raises RigsaError for a checkpoint on a 4-bit base or of a method that has no such weights,
+    FileError for a missing or corrupt file.
     """
     paths = CheckpointPaths(checkpoint)
     spec = read_json(paths.training)["spec"]
@@ -24,6 +25,11 @@ def merge(checkpoint: Path, base_model: Path, output: Path) -> None:
         )
     machine = Machine(precision=spec["precision"])
     model = load_checkpoint(base_model, paths.adapter, machine, None)
+    if hasattr(model, "merge_and_unload"):
+        raise RigsaError(
+            f"{checkpoint} has an adapter of type {model.active_peft_config.peft_type}, which "
+            "cannot be merged into the base model's weights; load base and adapter with PEFT."
+        )
     # Off while training; whoever loads the folder wants to generate.
     model.config.use_cache = True
     with whole_folder(output) as partial:

@@ -1,10 +1,12 @@
 """The two moves of every method: choose a mask, train."""
 
 from argparse import Namespace
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rigsa.errors import ConfigError
 from rigsa.steps.spec import Spec
 from rigsa.steps.step import (
     BASE_MODEL,
@@ -83,6 +85,8 @@ def _train(options: Namespace) -> None:
     }
     if options.mask is not None:
         given["mask"] = inputs.single(options.mask)
+    replayed = _replayed(spec, options.replay_data)
+    given |= {f"replay_{task}": inputs.data(folder) for task, folder in replayed.items()}
     made = [checkpoint.training, *checkpoint.adapter_files]
     work = partial(
         train,
@@ -95,12 +99,25 @@ def _train(options: Namespace) -> None:
         options.unfinished,
         options.command,
         held_fds(),
+        options.replay_data,
     )
     if ranks.follows():
         work()
         return
     with recorded("train", spec, made, given, device=machine.device, threads=machine.threads):
         work()
+
+
+def _replayed(spec: Spec, folders: Sequence[Path]) -> dict[str, Path]:
+    """The data of the source tasks that every batch has rows of, by task."""
+    replayed = spec["replayed"] if "replay" in spec["training"] else []
+    tasks = [task["task"] for task in replayed]
+    if len(tasks) != len(folders):
+        raise ConfigError(
+            f"--replay-data has {len(folders)} folders, and the SPEC replays {len(tasks)} tasks "
+            f"({', '.join(tasks) or 'none'}); give one for each, in this order."
+        )
+    return dict(zip(tasks, folders, strict=True))
 
 
 def _on_cards(spec: Spec, gpus: int | None) -> Spec:
@@ -157,6 +174,14 @@ STEPS = (
             TASK_DATA,
             argument(
                 "--mask", type=Path, metavar="FILE", help="weights that may move; all if absent"
+            ),
+            argument(
+                "--replay-data",
+                type=Path,
+                nargs="+",
+                default=(),
+                metavar="DIR",
+                help="folders of the tasks that the SPEC replays, in its order",
             ),
             output("checkpoint folder to write into"),
             *MACHINE,

@@ -17,10 +17,11 @@ TEXT = (
 WHOLE = (
     *("seed", "fewshot", "train", "validation", "test", "batch_size", "logs"),
     *("vocabulary", "steps", "rows", "row_tokens", "hidden_size", "num_hidden_layers", "r"),
-    "gpus",
+    *("gpus", "width"),
 )
 NUMBERS = ("learning_rate", "weight_decay", "epochs", "max_grad_norm", "warmup_ratio", "gate_init")
-OBJECTS = ("adapter", "training", "counts", "architecture", "mixture", "most_turns")
+NUMBERS += ("share", "coefficient")
+OBJECTS = ("adapter", "training", "replay", "counts", "architecture", "mixture", "most_turns")
 BY_NAME = ("inputs", "versions")
 KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(TEXT, (str,)),
@@ -30,7 +31,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(BY_NAME, (dict,)),
     **dict.fromkeys(("keep", "density"), (int, float, NoneType)),
     **dict.fromkeys(("chat", "four_bit"), (bool,)),
-    "tasks": (list,),
+    **dict.fromkeys(("tasks", "replayed"), (list,)),
     "limit": (int, NoneType),
     **dict.fromkeys(("config", "metric", "method"), (str, NoneType)),
     "quantization": (dict, NoneType),

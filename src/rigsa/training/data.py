@@ -7,6 +7,9 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 IGNORED = -100
+# What a row of a training with replay has beside the two below: 1 at each token if it is of the
+# original domain, which the base model knows already, else 0.
+ORIGINAL = "original"
 # Token ids and labels of one row, int32: a third of the memory of Python's integers.
 Row = dict[str, np.ndarray]
 
@@ -27,11 +30,25 @@ def encode(
         prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         prompt_ids = tokenizer.encode(prompt + opening, add_special_tokens=False)
         answer = last["content"].removeprefix(opening)
-        answer_ids = tokenizer.encode(answer, add_special_tokens=False)
-        row = np.array([prompt_ids + answer_ids] * 2, dtype=np.int32)
-        row[1, : len(prompt_ids)] = IGNORED
-        rows.append({"input_ids": row[0], "labels": row[1]})
+        rows.append(_row(prompt_ids, tokenizer.encode(answer, add_special_tokens=False)))
     return rows
+
+
+def encode_plain(question: str, answer: str, tokenizer: PreTrainedTokenizerBase) -> Row:
+    """The same of a question without the chat's frame, as stock tasks are asked by lm-eval."""
+    ids = (tokenizer.encode(text, add_special_tokens=False) for text in (question, answer))
+    return _row(*ids)
+
+
+def marked(row: Row, original: bool) -> Row:
+    """The row with the mark whether it is of the original domain."""
+    return {**row, ORIGINAL: np.full(len(row["input_ids"]), original, dtype=np.int8)}
+
+
+def _row(prompt_ids: list[int], answer_ids: list[int]) -> Row:
+    row = np.array([prompt_ids + answer_ids] * 2, dtype=np.int32)
+    row[1, : len(prompt_ids)] = IGNORED
+    return {"input_ids": row[0], "labels": row[1]}
 
 
 class Collator:
@@ -46,6 +63,8 @@ class Collator:
             "input_ids": _stack(rows, "input_ids", length, self.pad_token_id),
             "labels": _stack(rows, "labels", length, IGNORED),
         }
+        if ORIGINAL in rows[0]:
+            batch[ORIGINAL] = _stack(rows, ORIGINAL, length, 0)
         if any(len(row["input_ids"]) < length for row in rows):
             sizes = torch.tensor([len(row["input_ids"]) for row in rows])
             batch["attention_mask"] = (torch.arange(length) < sizes[:, None]).long()

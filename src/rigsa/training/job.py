@@ -14,7 +14,7 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, PrinterCallback
 
 from rigsa.adapters.build import build_adapter, linear_shapes
-from rigsa.batches import cards, optimizer_steps, pass_size
+from rigsa.batches import cards, optimizer_steps, pass_size, replayed
 from rigsa.errors import RigsaError
 from rigsa.files import read_jsonl, whole_folder, write_json, write_jsonl
 from rigsa.hashing import file_hash
@@ -28,7 +28,7 @@ from rigsa.resume.keeper import Keeper, Often, kept_state
 from rigsa.resume.unfinished import made_from, unfinished
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
 from rigsa.tensors import add_checksum
-from rigsa.training.data import Collator, Row, encode
+from rigsa.training.data import Collator, Row, encode, marked
 from rigsa.training.log import Progress, TrainingLog, layer_statistics, peak_memory
 from rigsa.training.order import Batches
 from rigsa.training.probe import Probe
@@ -60,6 +60,7 @@ def train(
     unfinished_folder: Path | None = None,
     command: Sequence[str] = (),
     held: Sequence[int] = (),
+    replay_data: Sequence[Path] = (),
 ) -> None:
     """Trains one checkpoint and writes its adapter, training.jsonl and training.json.
 
@@ -68,16 +69,19 @@ def train(
 
     Of a training on several cards each does the same, and rank 0 alone writes. `command` has the
     arguments of `rigsa` that start the others, `held` the open files that hold the cards.
+    `replay_data` has the folders of the tasks in `spec["replayed"]`, in their order.
     """
     gpus = cards(spec["training"])
     torch.set_num_threads(max(1, machine.threads // gpus))
     with ExitStack() as stack:
         folder, name = unfinished_folder, "/".join(checkpoint.folder.parts[-3:])
         if folder is not None and not follows():
+            data = [task_data / f"{split}.jsonl" for split in SPLITS]
+            data += [source / "train.jsonl" for source in replay_data]
             definition = made_from(
                 spec,
                 base_model=identity(base_model),
-                data=[file_hash(task_data / f"{split}.jsonl") for split in SPLITS],
+                data=[file_hash(file) for file in data],
                 mask=mask_file and file_hash(mask_file),
             )
             outputs = [checkpoint.adapter, checkpoint.training_log, checkpoint.training]
@@ -100,14 +104,16 @@ def train(
         collate = Collator(tokenizer.pad_token_id)
         probe = Probe(adapted, _batches(held_out[:PROBE_ITEMS], collate, machine))
         training = spec["training"]
-        steps = optimizer_steps(training, len(rows))
+        steps, more = optimizer_steps(training, len(rows)), replayed(training)
+        own, replay = training["batch_size"] - more, _replay(spec, replay_data, tokenizer, steps)
+        if replay:
+            rows = [marked(row, original=False) for row in rows]
         log = TrainingLog(
             name,
             progress,
             probe,
-            tokens_per_row=sum(len(row["input_ids"]) for row in rows) / len(rows),
-            batch_size=training["batch_size"],
-            rows=len(rows),
+            tokens_per_step=own * _tokens(rows) + more * _tokens(replay),
+            epochs_per_step=own / len(rows),
             every=-(-steps // training["logs"]),
         )
         often = Often(machine.checkpoint_steps, machine.checkpoint_minutes)
@@ -125,7 +131,7 @@ def train(
                 steps,
                 Path(stack.enter_context(tempfile.TemporaryDirectory())),
             ),
-            train_dataset=Batches(rows, training["batch_size"], steps, spec["seed"], keeper.step),
+            train_dataset=Batches(rows, own, steps, spec["seed"], keeper.step, replay),
             collate=collate,
             micro_batch_size=pass_size(training, machine.micro_batch_size),
             callbacks=[log, Kept(keeper)],
@@ -161,6 +167,23 @@ def train(
 def _rows(task_data: Path, split: str, tokenizer: PreTrainedTokenizerBase) -> list[Row]:
     docs = read_jsonl(task_data / f"{split}.jsonl")
     return encode(map(messages, docs), ANSWER_OPENING, tokenizer)
+
+
+def _replay(
+    spec: Mapping[str, Any], folders: Sequence[Path], tokenizer: PreTrainedTokenizerBase, steps: int
+) -> list[Row]:
+    """The source tasks' rows of all steps."""
+    if "replay" not in spec["training"]:
+        return []
+    from rigsa.training.replay import replay_rows  # With lm-eval, which others need not wait for.
+
+    count = steps * replayed(spec["training"])
+    return replay_rows(spec["replayed"], folders, tokenizer, spec["seed"], count)
+
+
+def _tokens(rows: Sequence[Row]) -> float:
+    """Mean of a row."""
+    return sum(len(row["input_ids"]) for row in rows) / len(rows) if rows else 0.0
 
 
 def _adapted(

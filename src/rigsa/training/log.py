@@ -35,8 +35,8 @@ class TrainingLog(TrainerCallback):
     Args:
         name: which training this is, for the progress lines.
         probe: measures the model on held-out items.
-        tokens_per_row: to give speed in tokens a second.
-        batch_size, rows: in a step and in an epoch, to give both.
+        tokens_per_step: to give speed in tokens a second.
+        epochs_per_step: to give both.
         every: steps between two rows; the last step has one as well.
     """
 
@@ -45,14 +45,12 @@ class TrainingLog(TrainerCallback):
         name: str,
         progress: Progress,
         probe: Callable[[], dict[str, float]],
-        tokens_per_row: float,
-        batch_size: int,
-        rows: int,
+        tokens_per_step: float,
+        epochs_per_step: float,
         every: int,
     ) -> None:
         self.name, self.progress, self.probe = name, progress, probe
-        self.tokens_per_step = tokens_per_row * batch_size
-        self.epochs_per_step = batch_size / rows
+        self.tokens_per_step, self.epochs_per_step = tokens_per_step, epochs_per_step
         self.every = every
 
     def on_step_begin(self, *args: Any, **kwargs: Any) -> None:

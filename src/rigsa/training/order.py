@@ -26,19 +26,34 @@ def random_seed(seed: int, step: int, what: str) -> int:
 
 
 class Batches(torch.utils.data.Dataset):
-    """The batches of all steps from `start` on. An epoch's last batch may be smaller."""
+    """The batches of all steps from `start` on. An epoch's last batch may be smaller.
+
+    Args:
+        batch_size: of `rows` in each batch.
+        replay: other rows, of which each batch has the next ones behind its own: all steps', in
+            their order.
+    """
 
     def __init__(
-        self, rows: Sequence[Any], batch_size: int, steps: int, seed: int, start: int = 0
+        self,
+        rows: Sequence[Any],
+        batch_size: int,
+        steps: int,
+        seed: int,
+        start: int = 0,
+        replay: Sequence[Any] = (),
     ) -> None:
-        self.rows = rows
+        self.rows, self.replay = rows, replay
+        self.start, self.more = start, len(replay) // steps
         self.places = list(islice(_batches(len(rows), batch_size, seed), start, steps))
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, step: int) -> list[Any]:
-        return [self.rows[place] for place in self.places[step]]
+        begin = (self.start + step) * self.more
+        own = [self.rows[place] for place in self.places[step]]
+        return [*own, *self.replay[begin : begin + self.more]]
 
 
 def _batches(rows: int, batch_size: int, seed: int) -> Iterator[list[int]]:

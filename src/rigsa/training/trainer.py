@@ -1,7 +1,8 @@
 """The trainer of every method: transformers.Trainer with the loss at the answer alone."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from transformers import (
 from rigsa.errors import RigsaError
 from rigsa.machine import Machine
 from rigsa.resume.keeper import Keeper
-from rigsa.training.data import IGNORED
+from rigsa.training.data import IGNORED, ORIGINAL
 from rigsa.training.loss import answer_loss
 from rigsa.training.order import random_seed, share
 from rigsa.training.ranks import ALONE, Ranks
@@ -35,6 +36,9 @@ class NotFinite(RigsaError):
 
 class AnswerTrainer(Trainer):
     """A step is a whole batch: its mean loss, in as many passes as the memory asks for.
+
+    An adapter whose tuner has a method `extra_loss(batch)` adds to it: a context manager around
+    each pass, from before forward until after backward, that yields what gives the addition.
 
     The Trainer's own accumulation of gradients is not used. It counts in passes and epochs, so that
     going on in the middle of an epoch would need its private parts.
@@ -64,6 +68,7 @@ class AnswerTrainer(Trainer):
         passes = partial(_passes, collate, micro_batch_size, ranks.rank, ranks.size)
         super().__init__(*args, data_collator=passes, **kwargs)
         self.decay_gate, self.losses, self.ranks = decay_gate, losses, ranks
+        self.extra_loss = getattr(self.model, "extra_loss", _nothing_more)
         if ranks.size > 1:
             # Accelerate is not to wrap the model in DDP: see sum_gradients.
             prepare = self.accelerator.prepare_model
@@ -109,9 +114,11 @@ class AnswerTrainer(Trainer):
         self, model: torch.nn.Module, passes: list[Batch], count: int, loss: torch.Tensor
     ) -> None:
         for part in passes:
-            with self.compute_loss_context_manager():
-                part_loss = answer_loss(model, self._prepare_inputs(part), count)
-            self.accelerator.backward(part_loss)
+            inputs = self._prepare_inputs(part)
+            with self.extra_loss(inputs) as extra:
+                with self.compute_loss_context_manager():
+                    part_loss = answer_loss(model, inputs, count) + extra()
+                self.accelerator.backward(part_loss)
             loss += part_loss.detach()
 
     def _draw_anew(self, what: str) -> None:
@@ -243,12 +250,28 @@ def _passes(
     ranks: int,
     rows: Sequence[Any],
 ) -> tuple[list[Batch], int]:
-    """The rank's own part of a batch in passes, and the answers of the whole batch."""
-    answers = sum(int((row["labels"] != IGNORED).sum()) for row in rows)
+    """The rank's own part of a batch in passes, and the answers of the whole batch.
+
+    Of a batch with replay it is the rows, and in its passes each token of the original domain has
+    its share of all of those in the batch.
+    """
+    mixed = ORIGINAL in rows[0]
+    answers = len(rows) if mixed else sum(int((row["labels"] != IGNORED).sum()) for row in rows)
     mine = share(rows, rank, ranks)
     passes = [mine[i : i + size] for i in range(0, len(mine), size)]
     # Ranks that put a layer's weights together must do so in as many passes as any other.
     most = -(-len(share(rows, ranks - 1, ranks)) // size)
+    # The first row is the target's, which no penalty looks at.
     silent = {**rows[0], "labels": np.full_like(rows[0]["labels"], IGNORED)}
     passes += [[silent]] * (most - len(passes))
-    return [collate(part) for part in passes], answers
+    batches = [collate(part) for part in passes]
+    if mixed:
+        tokens = sum(int(row[ORIGINAL].sum()) for row in rows)
+        for batch in batches:
+            batch[ORIGINAL] = batch[ORIGINAL] / tokens
+    return batches, answers
+
+
+@contextmanager
+def _nothing_more(batch: Batch) -> Iterator[Callable[[], float]]:
+    yield lambda: 0.0

@@ -23,6 +23,7 @@ NAMES = {
     "warmup_ratio": "Warm-up, share of steps",
     "weight_decay": "Weight decay",
     "batch_size": "Batch size",
+    "replay": "Replay, share of a batch",
     "epochs": "Epochs",
     "max_grad_norm": "Gradient norm at most",
 }
@@ -79,6 +80,8 @@ def _paper(paper: reference.Paper, key: str) -> str | None:
 def _text(value: Any) -> str | None:
     if value is None:
         return None
+    if isinstance(value, Mapping):  # replay: {share, tasks}
+        return f"{value['share']:g} ({', '.join(value['tasks'])})"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     if isinstance(value, float):
