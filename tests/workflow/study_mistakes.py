@@ -159,7 +159,30 @@ ARMS = [
 ADAPTERS = [
     ({"arms.rigsa.adapter": {}}, "arms.rigsa.adapter lacks the key 'type'"),
     ({"arms.rigsa.adapter.type": "lorra"}, "did you mean 'lora'?"),
-    ({"arms.rigsa.adapter.r": 4}, "unknown key arms.rigsa.adapter.r"),
+    ({"arms.rigsa.adapter.type": "adalora"}, "'adalora'; did you mean 'lora'? There are: lora, sh"),
+    (
+        {"arms.rigsa.adapter.gat": "none"},
+        "unknown key arms.rigsa.adapter.gat; did you mean 'gate'?",
+    ),
+    (
+        {"arms.rigsa.adapter.r": 4},
+        "adapter.r is an option of lora and shira, and sparse_delta has only init, init_scale",
+    ),
+    (
+        {"arms.qlora_r1.adapter.gate": "none"},
+        "adapter.gate is an option of sparse_delta, and lora has only r, lora_alpha, lora_dropout",
+    ),
+    (
+        arm(adapter={"type": "shira", "r": 4, "lora_alpha": 8}),
+        "adapter.lora_alpha is an option of lora, and shira has only r; take it out, or change",
+    ),
+    (arm(adapter={"type": "shira"}), "arms.new.adapter lacks the key 'r'"),
+    (arm(adapter={"type": "shira", "r": 65}), "r is 65, but the base model is 128 wide, and sh"),
+    (arm(adapter={"type": "shira", "r": 4}, base="four_bit"), "and a shira needs base: full"),
+    (
+        arm(adapter={"type": "shira", "r": 4}, mask={"rule": "random", "density": 0.1}),
+        "mask does not go with an adapter of type 'shira'; masks are for sparse_delta",
+    ),
     ({"arms.rigsa.adapter.gate_init": NAN}, "gate_init must be a finite number, not nan"),
     ({"arms.rigsa.adapter.init_scale": -1}, "init_scale is -1; it must be greater than 0"),
     ({"arms.rigsa.adapter.dtype": "bfloat16"}, "in which small steps are lost with optimizer"),

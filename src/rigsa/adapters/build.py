@@ -25,7 +25,8 @@ def build_adapter(
     options = {key: value for key, value in adapter.items() if key != "type"}
     options.setdefault("target_modules", "all-linear")
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[adapter["type"].upper()]
-    given = {"seed": seed, "mask": mask}
+    # SHiRA's random mask has a seed of its own, and without one the same places for every seed.
+    given = {"seed": seed, "random_seed": seed, "mask": mask}
     options |= {f.name: given[f.name] for f in fields(config_class) if f.name in given}
     torch.manual_seed(seed)
     return get_peft_model(model, config_class(task_type="CAUSAL_LM", **options))

@@ -53,7 +53,7 @@ def pass_bytes(work: Workload) -> float:
     """
     adapter, size = work.adapter, work.weight_bytes
     times = 3 if work.recompute else 2
-    if work.adapter.kind == "sparse_delta":
+    if work.adapter.kind != "lora":
         formed = adapter.adapted * (3 * size) + adapter.values * adapter.value_bytes
         gradient = 2 * adapter.adapted * size + 3 * adapter.values * adapter.value_bytes
         return times * formed + gradient

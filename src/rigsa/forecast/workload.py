@@ -9,7 +9,7 @@ from rigsa.forecast.shape import Matrix, ModelShape
 from rigsa.validation import one_of
 
 FLOAT32 = 4
-KINDS = ("sparse_delta", "lora")
+KINDS = ("sparse_delta", "lora", "shira")
 BYTES = {"float32": FLOAT32, "bfloat16": 2}
 
 
@@ -18,11 +18,11 @@ class Adapter:
     """What an adapter adds to each of the matrices it goes on.
 
     Args:
-        kind: "sparse_delta" or "lora".
+        kind: one of KINDS.
         matrices: (out_features, in_features) of those of one decoder layer.
         layers: decoder layers.
         density: share of a sparse delta's weights that are free.
-        rank: of LoRA.
+        rank: of LoRA; SHiRA has as many values as LoRA of its rank.
         gate: groups that share one gate of a sparse delta, "matrix", "layer", "global" or "none".
         value_bytes: of one value and of its gradient.
     """
@@ -47,13 +47,13 @@ class Adapter:
     @property
     def values(self) -> int:
         """Trained values without gates."""
-        if self.kind == "lora":
+        if self.kind in ("lora", "shira"):
             return self.rank * self.layers * sum(sum(matrix) for matrix in self.matrices)
         return round(self.density * self.adapted)
 
     @property
     def gates(self) -> int:
-        if self.kind == "lora":
+        if self.kind != "sparse_delta":
             return 0
         each = {"matrix": self.layers * len(self.matrices), "layer": self.layers, "global": 1}
         return each.get(self.gate, 0)
