@@ -9,8 +9,12 @@ from rigsa import schedule
 from rigsa.batches import cards, optimizer_steps
 from rigsa.catalog import BASE_MODELS
 from rigsa.errors import ConfigError
-from rigsa.mask_rules import RULES_AFTER_TRAINING, RULES_WITH_INITIAL_VALUES
-from rigsa.methods import COMMON, METHODS, knowing
+from rigsa.mask_rules import (
+    RULES_AFTER_TRAINING,
+    RULES_WITH_GRADIENTS,
+    RULES_WITH_INITIAL_VALUES,
+)
+from rigsa.methods import COMMON, METHODS, knowing, most_lora_rank
 from rigsa.validation import one_of, shown
 
 if TYPE_CHECKING:
@@ -175,6 +179,12 @@ def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
             f"{where}.mask.rule {rule!r} looks at trained weights; set iterations to 2 or more, so "
             "that there is a dense step before it."
         )
+    closed = arm.adapter.get("gate", "matrix") != "none" and arm.adapter.get("gate_init") == 0
+    if closed and rule in RULES_WITH_GRADIENTS:
+        raise ConfigError(
+            f"{where}.mask.rule {rule!r} ranks by gradients, all of which are 0 behind "
+            "adapter.gate_init 0; set it to another number, or gate: none."
+        )
     if arm.adapter.get("init") == "zero" and rule in RULES_WITH_INITIAL_VALUES:
         raise ConfigError(
             f"{where}.mask.rule {rule!r} looks at initial values, which adapter.init zero makes "
@@ -193,6 +203,12 @@ def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
         _narrowest(study.base_model_entry),
         study.density(arm.name, arm.iterations - 1),
     )
+    most = None if narrow is None else most_lora_rank(*narrow)
+    if most is not None and mask.get("lora_rank", 0) > most:
+        raise ConfigError(
+            f"{where}.mask.lora_rank is {mask['lora_rank']}, and LoRA of that rank has more "
+            f"parameters than a matrix of {narrow[1]} x {narrow[0]} weights; set {most} or lower."
+        )
     in_each = reference is None and mask.get("scope", "matrix") == "matrix"
     if in_each and narrow and density is not None and round(density * math.prod(narrow)) == 0:
         width, keys = narrow

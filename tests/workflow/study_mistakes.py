@@ -204,6 +204,20 @@ ADAPTERS = [
 MASK = "arms.rigsa.mask"
 MASKS = [
     ({f"{MASK}.density": 0}, "density is 0; it must be greater than 0 and at most 1"),
+    (
+        {f"{MASK}.rule": "large_finale"},
+        "did you mean 'large_final'? There are: grad, large_final, ",
+    ),
+    ({f"{MASK}.scope": "block"}, "scope is 'block'; There are: global, layer, matrix."),
+    ({f"{MASK}.lora_rank": 4}, "density_of, lora_rank; it says density and lora_rank"),
+    (
+        {MASK: {"rule": "movement", "lora_rank": 65}},
+        "lora_rank is 65, and LoRA of that rank has more parameters than a matrix of 128 x 128 w",
+    ),
+    (
+        {MASK: {"rule": "grad", "density": 0.1}, "arms.rigsa.adapter.gate_init": 0},
+        "'grad' ranks by gradients, all of which are 0 behind adapter.gate_init 0; set it to",
+    ),
     ({f"{MASK}.density": 1.5}, "density is 1.5; it must be"),
     ({f"{MASK}.density": 1e-6}, "keeps 1e-06 of a matrix of 128 x 128 weights, which is none"),
     ({MASK: {"rule": "largest", "keep": 0.8}}, "rule is 'largest'"),
