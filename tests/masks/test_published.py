@@ -1,6 +1,6 @@
-"""Masks that the authors' own programs choose, for the same values and the same number of weights.
+"""Masks that the authors' own programs choose, for the same values and as many weights.
 
-Each was run once at the commit beside it, on the values below; only the chosen places are kept here.
+Each was run once at the commit beside it, on the values below; only the places are kept here.
 """
 
 import pytest
@@ -23,8 +23,8 @@ OPEN_LTH: list[Places] = [
 ]
 # cambridgeltl/composable-sft 29f7872, src/sft/lt_sft.py: unfreeze_k_most_changed_params(8).
 COMPOSABLE_SFT: Places = ([5, 8, 16, 19], [0, 3, 11, 14])
-# kiddyboots216/lottery-ticket-adaptation 197cbfd, rlaif/save_mask.py: get_global_sparsity_masks of a
-# task vector, sparsity 0.8.
+# kiddyboots216/lottery-ticket-adaptation 197cbfd, rlaif/save_mask.py: get_global_sparsity_masks of
+# a task vector, sparsity 0.8.
 LOTA: Places = ([5, 8, 16, 19], [3, 11, 14])
 # song-wx/SIFT 5bef8a0, sift/sift.py: sparse_rate 0.25 at the first gradient. It keeps
 # int(0.25 n) + 1 of n weights.
