@@ -1,5 +1,7 @@
 """A SPEC that is none is one sentence for every step, without a traceback."""
 
+import json
+
 import pytest
 
 from rigsa.cli import main
@@ -60,3 +62,23 @@ def test_no_step_ends_in_a_traceback(step, tmp_path, monkeypatch, capsys) -> Non
 def test_the_keys_of_an_object_within_are_guarded_too() -> None:
     with pytest.raises(ConfigError, match="SPEC lacks the key 'epochs'"):
         read_spec('{"training": {}}')["training"]["epochs"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"rule": "grad"}, "SPEC has rule 'grad', which ranks by gradients; give --task-data DIR."),
+        (
+            {"rule": "movement"},
+            "SPEC has rule 'movement', which ranks by trained weights; give --previous-ada",
+        ),
+        ({"rule": "gard"}, "SPEC has rule 'gard'; did you mean 'grad'? There are: grad, large_fin"),
+        ({"scope": "block"}, "SPEC has scope 'block'; There are: global, layer, matrix."),
+    ],
+)
+def test_a_mask_rule_without_what_it_ranks_by(changes, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    spec = json.dumps({"rule": "random", "scope": "matrix", **changes})
+    assert main(["select-mask", spec, "--base-model", "x", "--output", "out"]) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said[-1].startswith(f"rigsa select-mask: {sentence}")

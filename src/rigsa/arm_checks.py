@@ -1,5 +1,6 @@
 """What a schema cannot say of one arm: adapter, mask and training must fit base model and data."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,8 +9,13 @@ from rigsa import schedule
 from rigsa.batches import cards, optimizer_steps, replayed
 from rigsa.catalog import BASE_MODELS
 from rigsa.errors import ConfigError
-from rigsa.mask_rules import RULES_AFTER_TRAINING, RULES_WITH_INITIAL_VALUES
-from rigsa.validation import one_of
+from rigsa.mask_rules import (
+    RULES_AFTER_TRAINING,
+    RULES_WITH_GRADIENTS,
+    RULES_WITH_INITIAL_VALUES,
+)
+from rigsa.methods import COMMON, METHODS, knowing, most_lora_rank
+from rigsa.validation import one_of, shown
 
 if TYPE_CHECKING:
     from rigsa.study import Arm, Study
@@ -88,9 +94,11 @@ def check_training(arm: "Arm", rows: int | None, path: Path) -> None:
 
 def _check_adapter(base_model: Mapping[str, Any], arm: "Arm", where: str) -> None:
     adapter = arm.adapter
-    sparse = adapter["type"] == "sparse_delta"
-    if sparse and arm.base == "four_bit":
-        raise ConfigError(f"{where}.base is four_bit, and a sparse delta needs base: full.")
+    _check_options(adapter, f"{where}.adapter")
+    if arm.base == "four_bit" and not METHODS[adapter["type"]].four_bit:
+        raise ConfigError(
+            f"{where}.base is four_bit, and a {adapter['type'].replace('_', ' ')} needs base: full."
+        )
     if adapter.get("dtype") == "bfloat16" and not _rounds_stochastically(arm.training):
         raise ConfigError(
             f"{where}.adapter.dtype is bfloat16, in which small steps are lost with optimizer "
@@ -98,7 +106,7 @@ def _check_adapter(base_model: Mapping[str, Any], arm: "Arm", where: str) -> Non
             "optimizer_options: {bf16_stochastic_round: true}, or dtype: float32."
         )
     closed = adapter.get("gate", "matrix") != "none" and adapter.get("gate_init") == 0
-    if sparse and closed and adapter.get("init") == "zero":
+    if closed and adapter.get("init") == "zero":
         raise ConfigError(
             f"{where}.adapter has init zero and gate_init 0, so that nothing has a gradient; set "
             "one of the two."
@@ -111,13 +119,7 @@ def _check_adapter(base_model: Mapping[str, Any], arm: "Arm", where: str) -> Non
                     f"{where}.adapter.target_modules names {target!r}, which the base model has "
                     f"not; {one_of(target, LINEARS)}"
                 )
-    width = _width(base_model)
-    if "r" in adapter and width is not None and adapter["r"] > width:
-        raise ConfigError(
-            f"{where}.adapter.r is {adapter['r']}, but the base model is {width} wide, and no "
-            "rank is higher; set it lower."
-        )
-
+    _check_rank(base_model, adapter, where)
     if "width" in adapter and "share" in adapter:
         raise ConfigError(
             f"{where}.adapter has both width and share, of which one follows from the other; keep "
@@ -128,6 +130,32 @@ def _check_adapter(base_model: Mapping[str, Any], arm: "Arm", where: str) -> Non
         raise ConfigError(
             f"{where}.adapter has a penalty on text of source tasks, and no batch has any; give "
             "the arm a training.replay, or set adapter.coefficient to 0."
+        )
+
+
+def _check_options(adapter: Mapping[str, Any], where: str) -> None:
+    """The schema knows the options of all methods; here are those of this one."""
+    kind = adapter["type"]
+    if kind not in METHODS:
+        raise ConfigError(f"{where}.type is {shown(kind)}; {one_of(kind, METHODS)}")
+    options = METHODS[kind].options
+    for key in adapter:
+        if key not in (*COMMON, *options):
+            raise ConfigError(
+                f"{where}.{key} is an option of {' and '.join(knowing(key))}, and {kind} has only "
+                f"{', '.join(options)}; take it out, or change the type."
+            )
+    for key in METHODS[kind].required:
+        if key not in adapter:
+            raise ConfigError(f"{where} lacks the key {key!r}.")
+
+
+def _check_rank(base_model: Mapping[str, Any], adapter: Mapping[str, Any], where: str) -> None:
+    most, narrow = METHODS[adapter["type"]].most, _narrowest(base_model)
+    if most is not None and narrow is not None and adapter["r"] > most(*narrow):
+        raise ConfigError(
+            f"{where}.adapter.r is {adapter['r']}, but the base model is {narrow[0]} wide, and "
+            f"{adapter['type']} takes at most {most(*narrow)} there; set it lower."
         )
 
 
@@ -145,8 +173,14 @@ def _check_replay(study: "Study", arm: "Arm", where: str) -> None:
             )
 
 
-def _width(base_model: Mapping[str, Any]) -> int | None:
-    return base_model.get("architecture", base_model.get("forecast", {})).get("hidden_size")
+def _narrowest(base_model: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Widths of the model and of its keys, which its smallest matrix leads to; None if unknown."""
+    shape = base_model.get("architecture", base_model.get("forecast", {}))
+    if "hidden_size" not in shape:
+        return None
+    width, heads = shape["hidden_size"], shape.get("num_attention_heads", 1)
+    head = shape.get("head_dim") or width // heads
+    return width, head * (shape.get("num_key_value_heads") or heads)
 
 
 def _rounds_stochastically(training: Mapping[str, Any]) -> bool:
@@ -156,10 +190,11 @@ def _rounds_stochastically(training: Mapping[str, Any]) -> bool:
 
 def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
     mask, rule = arm.mask, arm.mask["rule"]
-    if arm.adapter["type"] != "sparse_delta":
+    if not METHODS[arm.adapter["type"]].masks:
+        masked = [name for name, method in METHODS.items() if method.masks]
         raise ConfigError(
             f"{where}.mask does not go with an adapter of type {arm.adapter['type']!r}; "
-            "masks are for sparse_delta."
+            f"masks are for {', '.join(masked)}."
         )
     if arm.adapter.get("target_modules", "all-linear") != "all-linear":
         raise ConfigError(
@@ -170,6 +205,12 @@ def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
         raise ConfigError(
             f"{where}.mask.rule {rule!r} looks at trained weights; set iterations to 2 or more, so "
             "that there is a dense step before it."
+        )
+    closed = arm.adapter.get("gate", "matrix") != "none" and arm.adapter.get("gate_init") == 0
+    if closed and rule in RULES_WITH_GRADIENTS:
+        raise ConfigError(
+            f"{where}.mask.rule {rule!r} ranks by gradients, all of which are 0 behind "
+            "adapter.gate_init 0; set it to another number, or gate: none."
         )
     if arm.adapter.get("init") == "zero" and rule in RULES_WITH_INITIAL_VALUES:
         raise ConfigError(
@@ -185,10 +226,20 @@ def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
             f"{where}.mask.density_of is {reference!r}, which is no arm with a mask; "
             f"{one_of(reference, masked)}"
         )
-    width, density = _width(study.base_model_entry), study.density(arm.name, arm.iterations - 1)
-    in_each = reference is None and mask.get("scope", "matrix") == "matrix"
-    if in_each and width and density is not None and round(density * width**2) == 0:
+    narrow, density = (
+        _narrowest(study.base_model_entry),
+        study.density(arm.name, arm.iterations - 1),
+    )
+    most = None if narrow is None else most_lora_rank(*narrow)
+    if most is not None and mask.get("lora_rank", 0) > most:
         raise ConfigError(
-            f"{where}.mask keeps {density:.2g} of a matrix of {width} x {width} weights, which is "
+            f"{where}.mask.lora_rank is {mask['lora_rank']}, and LoRA of that rank has more "
+            f"parameters than a matrix of {narrow[1]} x {narrow[0]} weights; set {most} or lower."
+        )
+    in_each = reference is None and mask.get("scope", "matrix") == "matrix"
+    if in_each and narrow and density is not None and round(density * math.prod(narrow)) == 0:
+        width, keys = narrow
+        raise ConfigError(
+            f"{where}.mask keeps {density:.2g} of a matrix of {keys} x {width} weights, which is "
             "none; set its density higher."
         )

@@ -15,8 +15,8 @@ from typing import Any
 
 PACKAGE = "rigsa"
 ROOT = Path(__file__).parent
-# What they say is read by people or names files: no number comes from them.
-DECIDE_NOTHING = frozenset({"rigsa.errors", "rigsa.paths", "rigsa.versions"})
+# What they say is read by people, names files or refuses something: no number comes from them.
+DECIDE_NOTHING = frozenset({"rigsa.errors", "rigsa.methods", "rigsa.paths", "rigsa.versions"})
 
 
 def code_behind(

@@ -6,11 +6,17 @@ from typing import Any
 
 from rigsa.errors import ConfigError
 
-WAYS = ("keep", "density", "densities", "density_of")
+WAYS = ("keep", "density", "densities", "density_of", "lora_rank")
+
+
+def progress(step: int, iterations: int) -> float:
+    """0 at the dense step of several, 1 at the last: the share of prunings that are done."""
+    return step / (iterations - 1) if iterations > 1 else 1.0
 
 
 def density(mask: Mapping[str, Any], step: int, iterations: int) -> float | None:
-    """Share of weights kept at `step`, or None where `keep` leaves it to the training.
+    """Share of weights kept at `step`, or None where `keep` leaves it to the training and
+    `lora_rank` to the shapes of the matrices.
 
     `density` D over n prunings is the geometric schedule D^(t/n): every pruning keeps the same
     share of the weights before it (0.431 for 3.46 % after four).
@@ -18,8 +24,7 @@ def density(mask: Mapping[str, Any], step: int, iterations: int) -> float | None
     if "densities" in mask:
         return mask["densities"][step]
     if "density" in mask:
-        prunings = iterations - 1
-        return mask["density"] ** (step / prunings) if prunings else mask["density"]
+        return mask["density"] ** progress(step, iterations)
     return None
 
 

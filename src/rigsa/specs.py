@@ -9,9 +9,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rigsa import schedule
 from rigsa.bases import quantization_of
 from rigsa.mask_rules import RULES_WITH_GRADIENTS
-from rigsa.study import Benchmark, Study
+from rigsa.study import Arm, Benchmark, Study
 from rigsa.tasks.stock import stock_task
 
 # Keys of a task's entry that decide its data.
@@ -86,11 +87,20 @@ def mask_settings(study: Study, arm: str, seed: int, step: int, precision: str) 
         "adapter": item.adapter,
         "rule": mask["rule"],
         "scope": mask.get("scope", "matrix"),
+        **_lora_budget(item, step),
         "keep": mask.get("keep"),
         "density": None if "density_of" in mask else study.density(arm, step),
         "seed": seed,
         **gradient,
     }
+
+
+def _lora_budget(arm: Arm, step: int) -> dict[str, Any]:
+    """A density that follows from the shapes of the model's matrices, which its files say."""
+    if "lora_rank" not in arm.mask:
+        return {}
+    progress = schedule.progress(step, arm.iterations)
+    return {"lora_rank": arm.mask["lora_rank"], "progress": progress}
 
 
 def evaluation_settings(

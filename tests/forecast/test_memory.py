@@ -26,8 +26,9 @@ from tests.forecast.paper import BASE_MODEL
 
 SMOLLM2 = shape_of(BASE_MODEL["forecast"])
 DELTA = {"type": "sparse_delta", "gate": "matrix"}
+LORA, SHIRA = {"type": "lora", "r": 4}, {"type": "shira", "r": 4}
 NEUTRAL = {"type": "neutral_residues"}
-KINDS = [(DELTA, None), (DELTA, 0.25), ({"type": "lora", "r": 4}, None), (NEUTRAL, None)]
+KINDS = [(DELTA, None), (DELTA, 0.25), (LORA, None), (SHIRA, None), (NEUTRAL, None)]
 
 
 def _work(description: dict, density: float | None, **changes: object) -> Workload:
@@ -69,7 +70,7 @@ def _bytes(tensors: list[torch.Tensor]) -> int:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("description", [DELTA, {"type": "lora", "r": 4}, NEUTRAL])
+@pytest.mark.parametrize("description", [DELTA, LORA, SHIRA, NEUTRAL])
 def test_what_a_layer_saves_is_what_torch_saves(description: dict, dtype: torch.dtype) -> None:
     """Every storage of one decoder layer that waits for backward, to the byte."""
     model = build_adapter(make_llama().to(dtype), description, 0, None)
@@ -82,6 +83,10 @@ def test_what_a_layer_saves_is_what_torch_saves(description: dict, dtype: torch.
     saved: dict[int, torch.Tensor] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.is_sparse:
+            for part in (tensor._indices(), tensor._values()):
+                keep(part)
+            return tensor
         place = tensor.untyped_storage().data_ptr()
         # Single numbers are scales and seeds.
         if place not in known and tensor.numel() > 1:

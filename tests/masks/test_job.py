@@ -112,6 +112,32 @@ def test_random_masks_take_the_density_of_another_arm(tmp_path) -> None:
     assert any(not torch.equal(uniform[name], other[name]) for name in SHAPES)
 
 
+def test_weights_of_a_layer_are_ranked_together(tmp_path) -> None:
+    finals = _train(tmp_path / "adapter")
+    spec = {**SPEC, "rule": "large_final", "scope": "layer", "density": 0.1}
+    mask = _select(spec, tmp_path / "mask", previous_adapter=tmp_path / "adapter")
+    for layer in range(2):
+        names = [name for name in SHAPES if f"layers.{layer}." in name]
+        values = torch.cat([finals[name].flatten().abs() for name in names])
+        kept = torch.cat([mask[name].flatten() for name in names])
+        assert kept.sum() == round(0.1 * len(values))
+        assert values[kept].min() >= values[~kept].max()
+
+
+@pytest.mark.parametrize("scope", ["matrix", "layer", "global"])
+def test_as_many_weights_as_lora_has_parameters(scope: str, tmp_path) -> None:
+    lora = build_adapter(make_llama(), {"type": "lora", "r": 4}, 0, None)
+    parameters = lora.get_nb_trainable_parameters()[0]
+    spec = {**SPEC, "rule": "random", "scope": scope, "lora_rank": 4}
+    last = _select({**spec, "progress": 1}, tmp_path / "last")
+    assert last.kept == parameters
+    if scope == "matrix":
+        assert all(last[name].sum() == 4 * sum(shape) for name, shape in SHAPES.items())
+    half = _select({**spec, "progress": 0.5}, tmp_path / "half")
+    # Halfway there, as many times fewer than all as the last are fewer than these.
+    assert half.kept**2 == pytest.approx(half.size * parameters, rel=0.01)
+
+
 @pytest.mark.parametrize("rule", ["snip", "grad"])
 def test_gradient_rules_rank_by_the_gradient(rule: str, tmp_path) -> None:
     generator = torch.Generator().manual_seed(0)

@@ -176,7 +176,30 @@ ARMS = [
 ADAPTERS = [
     ({"arms.rigsa.adapter": {}}, "arms.rigsa.adapter lacks the key 'type'"),
     ({"arms.rigsa.adapter.type": "lorra"}, "did you mean 'lora'?"),
-    ({"arms.rigsa.adapter.r": 4}, "unknown key arms.rigsa.adapter.r"),
+    ({"arms.rigsa.adapter.type": "adalora"}, "'adalora'; did you mean 'lora'? There are: lora, sh"),
+    (
+        {"arms.rigsa.adapter.gat": "none"},
+        "unknown key arms.rigsa.adapter.gat; did you mean 'gate'?",
+    ),
+    (
+        {"arms.rigsa.adapter.r": 4},
+        "adapter.r is an option of lora and shira, and sparse_delta has only init, init_scale",
+    ),
+    (
+        {"arms.qlora_r1.adapter.gate": "none"},
+        "adapter.gate is an option of sparse_delta, and lora has only r, lora_alpha, lora_dropout",
+    ),
+    (
+        arm(adapter={"type": "shira", "r": 4, "lora_alpha": 8}),
+        "adapter.lora_alpha is an option of lora, and shira has only r; take it out, or change",
+    ),
+    (arm(adapter={"type": "shira"}), "arms.new.adapter lacks the key 'r'"),
+    (arm(adapter={"type": "shira", "r": 65}), "r is 65, but the base model is 128 wide, and sh"),
+    (arm(adapter={"type": "shira", "r": 4}, base="four_bit"), "and a shira needs base: full"),
+    (
+        arm(adapter={"type": "shira", "r": 4}, mask={"rule": "random", "density": 0.1}),
+        "mask does not go with an adapter of type 'shira'; masks are for sparse_delta",
+    ),
     ({"arms.rigsa.adapter.gate_init": NAN}, "gate_init must be a finite number, not nan"),
     ({"arms.rigsa.adapter.init_scale": -1}, "init_scale is -1; it must be greater than 0"),
     ({"arms.rigsa.adapter.dtype": "bfloat16"}, "in which small steps are lost with optimizer"),
@@ -208,6 +231,20 @@ ADAPTERS = [
 MASK = "arms.rigsa.mask"
 MASKS = [
     ({f"{MASK}.density": 0}, "density is 0; it must be greater than 0 and at most 1"),
+    (
+        {f"{MASK}.rule": "large_finale"},
+        "did you mean 'large_final'? There are: grad, large_final, ",
+    ),
+    ({f"{MASK}.scope": "block"}, "scope is 'block'; There are: global, layer, matrix."),
+    ({f"{MASK}.lora_rank": 4}, "density_of, lora_rank; it says density and lora_rank"),
+    (
+        {MASK: {"rule": "movement", "lora_rank": 65}},
+        "lora_rank is 65, and LoRA of that rank has more parameters than a matrix of 128 x 128 w",
+    ),
+    (
+        {MASK: {"rule": "grad", "density": 0.1}, "arms.rigsa.adapter.gate_init": 0},
+        "'grad' ranks by gradients, all of which are 0 behind adapter.gate_init 0; set it to",
+    ),
     ({f"{MASK}.density": 1.5}, "density is 1.5; it must be"),
     ({f"{MASK}.density": 1e-6}, "keeps 1e-06 of a matrix of 128 x 128 weights, which is none"),
     ({MASK: {"rule": "largest", "keep": 0.8}}, "rule is 'largest'"),

@@ -28,7 +28,9 @@ def build_adapter(
     # A method of ours knows where it goes; PEFT's own are told.
     if known["target_modules"] is None:
         options.setdefault("target_modules", "all-linear")
-    options |= {k: v for k, v in {"seed": seed, "mask": mask}.items() if k in known}
+    # SHiRA's random mask has a seed of its own, and without one the same places for every seed.
+    given = {"seed": seed, "random_seed": seed, "mask": mask}
+    options |= {key: value for key, value in given.items() if key in known}
     torch.manual_seed(seed)
     return get_peft_model(model, config_class(task_type="CAUSAL_LM", **options))
 

@@ -4,6 +4,7 @@ from rigsa.forecast.workload import FLOAT32, Workload
 
 # Logits, their float32 copy or log-softmax, and their gradient.
 LOGIT_COPIES = 3
+INT64 = 8
 
 
 def kept_for_backward(work: Workload) -> int:
@@ -31,7 +32,17 @@ def saved_in_layer(work: Workload) -> int:
     attention = size * (2 * shape.queries + 2 * shape.keys) + FLOAT32 * shape.heads
     product = size * 3 * shape.intermediate
     each = norms + linear_inputs + attention + product
-    return round(work.micro_batch * work.tokens * each)
+    return round(work.micro_batch * work.tokens * each) + formed_weights(work)
+
+
+def formed_weights(work: Workload) -> int:
+    """Of one layer: PEFT's SHiRA keeps W0 + ΔW until backward, where a sparse delta forms it anew;
+    and ΔW, in int64 rows and columns with a copy of the values."""
+    adapter = work.adapter
+    if adapter.kind != "shira":
+        return 0
+    delta = adapter.values * (2 * INT64 + FLOAT32)
+    return (adapter.adapted * work.weight_bytes + delta) // adapter.layers
 
 
 def lora_inputs(work: Workload) -> int:

@@ -1,6 +1,6 @@
 """Bytes on the disk that jobs leave behind."""
 
-from rigsa.forecast.memory import optimizer_bytes, value_bytes
+from rigsa.forecast.memory import index_bytes, optimizer_bytes, value_bytes
 from rigsa.forecast.shape import ModelShape
 from rigsa.forecast.sizes import TaskSize
 from rigsa.forecast.workload import FLOAT32, Adapter, Workload
@@ -20,10 +20,12 @@ def mask_bytes(adapter: Adapter) -> int:
 
 
 def checkpoint_bytes(adapter: Adapter, log_lines: int) -> int:
-    """The saved adapter, with its mask if it is sparse, and the training's log."""
-    sparse = adapter.kind == "sparse_delta" and adapter.density < 1
+    """The saved adapter with the places of its values, a sparse delta's as a mask; and the log."""
+    places = index_bytes(adapter)
+    if adapter.kind == "sparse_delta" and adapter.density < 1:
+        places = mask_bytes(adapter)
     log = log_lines * LOG_BYTES_PER_MATRIX * adapter.layers * len(adapter.matrices)
-    return value_bytes(adapter) + (mask_bytes(adapter) if sparse else 0) + log + SMALL_FILES
+    return value_bytes(adapter) + places + log + SMALL_FILES
 
 
 def state_bytes(work: Workload) -> int:

@@ -16,6 +16,7 @@ from rigsa.forecast.speed import Speed, card_speed, cpu_speed
 from rigsa.forecast.workload import BYTES, Adapter, Workload, adapter_of
 from rigsa.machine import Machine
 from rigsa.paths import ResultPaths
+from rigsa.schedule import progress
 from rigsa.study import Arm, Benchmark, Study
 
 # What the driver takes of a card, and what the allocator cannot use for its pieces' sizes.
@@ -78,9 +79,13 @@ class Setting:
         density = self.study.density(arm.name, step)
         if density is not None:
             return density
-        source = arm if "keep" in arm.mask else self.study.arms[arm.mask["density_of"]]
-        prunings = step if source is arm else source.iterations - 1
-        return source.mask["keep"] ** prunings
+        if "density_of" in arm.mask:
+            source = self.study.arms[arm.mask["density_of"]]
+            return self.density(source, source.iterations - 1)
+        if "keep" in arm.mask:
+            return arm.mask["keep"] ** step
+        lora = adapter_of(self.shape, {"type": "lora", "r": arm.mask["lora_rank"]}, None)
+        return (lora.values / lora.adapted) ** progress(step, arm.iterations)
 
     def workload(self, arm: Arm, step: int, micro_batch: int | None = None) -> Workload:
         """The arm's training; `micro_batch` replaces the configured one."""

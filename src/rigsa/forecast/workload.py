@@ -10,7 +10,7 @@ from rigsa.forecast.shape import Matrix, ModelShape
 from rigsa.validation import one_of
 
 FLOAT32 = 4
-KINDS = ("sparse_delta", "lora", "neutral_residues")
+KINDS = ("sparse_delta", "lora", "shira", "neutral_residues")
 BYTES = {"float32": FLOAT32, "bfloat16": 2}
 
 
@@ -19,12 +19,12 @@ class Adapter:
     """What an adapter adds to each of the matrices it goes on, or which it brings.
 
     Args:
-        kind: "sparse_delta", "lora" or "neutral_residues".
+        kind: one of KINDS.
         matrices: (out_features, in_features) of those of one decoder layer; of neutral residues
             W_i, W_g and W_o.
         layers: decoder layers.
         density: share of a sparse delta's weights that are free.
-        rank: of LoRA.
+        rank: of LoRA; SHiRA has as many values as LoRA of its rank.
         gate: groups that share one gate of a sparse delta, "matrix", "layer", "global" or "none".
         value_bytes: of one value and of its gradient.
     """
@@ -49,7 +49,7 @@ class Adapter:
     @property
     def values(self) -> int:
         """Trained values without gates."""
-        if self.kind == "lora":
+        if self.kind in ("lora", "shira"):
             return self.rank * self.layers * sum(sum(matrix) for matrix in self.matrices)
         return round(self.density * self.adapted)
 
@@ -60,7 +60,7 @@ class Adapter:
     @property
     def gates(self) -> int:
         """Values of the gates: a number each, or a vector and a number a block."""
-        if self.kind == "lora":
+        if self.kind in ("lora", "shira"):
             return 0
         if self.kind == "neutral_residues":
             return self.layers * (self.matrices[0][1] + 1)

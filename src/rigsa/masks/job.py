@@ -11,17 +11,11 @@ from typing import Any
 
 import torch
 
+from rigsa.masks.budget import budget
+from rigsa.masks.scopes import ranked_together
 from rigsa.masks.score import Scorer, trained_values
 from rigsa.masks.select import Candidates, keep_highest
-from rigsa.masks.storage import (
-    check_fits,
-    count,
-    pack,
-    pack_places,
-    stored_mask,
-    total,
-    written_mask,
-)
+from rigsa.masks.storage import check_fits, pack, pack_places, stored_mask, total, written_mask
 
 logger = logging.getLogger(__name__)
 Matrices = Mapping[str, torch.Tensor]
@@ -41,7 +35,7 @@ def select_mask(
     """Chooses and writes a mask.
 
     Args:
-        spec: rule, scope, keep or density, adapter and seed (`specs.mask_spec`).
+        spec: rule, scope, what `budget` reads, adapter and seed (`specs.mask_settings`).
         shapes: (out_features, in_features) of the adapted modules, in the model's order.
         previous_adapter: folder of the trained adapter that the rule looks at.
         previous_mask: the mask that adapter was trained with; None where it was dense.
@@ -57,10 +51,9 @@ def select_mask(
         if previous_adapter is not None:
             trained = stack.enter_context(trained_values(previous_adapter))
         scorer = Scorer(spec, shapes, previous, trained, gradients)
-        wanted = _wanted(spec, shapes, reference_mask)
+        wanted = budget(spec, shapes, reference_mask)
         write, provenance = stack.enter_context(written_mask(output, shapes))
-        together = spec["scope"] == "global"
-        groups = [list(shapes)] if together else [[name] for name in shapes]
+        groups = ranked_together(spec["scope"], shapes)
         totals: Counter[str] = Counter()
         pool = stack.enter_context(ThreadPoolExecutor(threads))
         for masks, found in pool.map(partial(_select_group, scorer, wanted), groups):
@@ -107,19 +100,3 @@ def _select_group(
     filled_up = max(0, kept - eligible)
     counts = {"free_before": free, "eligible": eligible, "filled_up": filled_up, "kept": kept}
     return masks, counts
-
-
-def _wanted(
-    spec: Mapping[str, Any], shapes: Shapes, reference_mask: Path | None
-) -> Callable[[list[str], int], int]:
-    """How many weights to keep of a group of matrices with so many eligible ones."""
-    if reference_mask is not None:
-        with stored_mask(reference_mask) as reference:
-            check_fits(reference.shapes, shapes, reference_mask)
-            counts = {name: count(reference.bits(name)) for name in shapes}
-        return lambda group, eligible: sum(counts[name] for name in group)
-    if spec["keep"] is not None:
-        return lambda group, eligible: round(spec["keep"] * eligible)
-    return lambda group, eligible: round(
-        spec["density"] * total({name: shapes[name] for name in group})
-    )

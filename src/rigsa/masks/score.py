@@ -23,7 +23,7 @@ class Scorer:
     """Gives each matrix's candidates for the mask.
 
     Args:
-        spec: rule, adapter and seed (`specs.mask_spec`).
+        spec: rule, adapter and seed (`specs.mask_settings`).
         shapes: (out_features, in_features) by module.
         previous: the mask of the training before; None where every weight was free.
         trained: what that training made; None for rules that look at initial values.

@@ -9,6 +9,7 @@ from typing import Any
 
 from rigsa.errors import FileError
 from rigsa.files import read_object
+from rigsa.methods import METHODS
 from rigsa.paths import ADAPTER_FILES
 from rigsa.validation import one_of
 
@@ -18,7 +19,7 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD = re.compile(r"[^/\\]+\.safetensors")
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = ADAPTER_FILES
 # PEFT has methods that import modules which their adapter_config.json names.
-ADAPTER_TYPES = ("LORA", "NEUTRAL_RESIDUES", "SPARSE_DELTA")
+ADAPTER_TYPES = tuple(name.upper() for name in METHODS)
 
 
 def check_model_folder(folder: Path, where: str, *, four_bit: bool) -> None:

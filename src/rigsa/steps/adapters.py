@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rigsa.errors import ConfigError
+from rigsa.mask_rules import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS
 from rigsa.steps.spec import Spec
 from rigsa.steps.step import (
     BASE_MODEL,
@@ -21,6 +22,7 @@ from rigsa.steps.step import (
     output,
     read_spec,
 )
+from rigsa.validation import one_of
 
 
 def _select_mask(options: Namespace) -> None:
@@ -32,6 +34,7 @@ def _select_mask(options: Namespace) -> None:
     from rigsa.provenance import recorded
 
     spec = read_spec(options.spec)
+    _check_rule(spec["rule"], spec["scope"], options)
 
     def gradients() -> dict[str, Any]:
         from rigsa.training.gradients import first_batch_gradients
@@ -62,6 +65,23 @@ def _select_mask(options: Namespace) -> None:
             gradients=gradients if options.task_data else None,
             threads=1 if together else options.threads,
         )
+
+
+def _check_rule(rule: str, scope: str, options: Namespace) -> None:
+    """A study has all that its rules need; a command given by hand may lack it."""
+    from rigsa.masks.criteria import CRITERIA
+    from rigsa.masks.scopes import SCOPES
+
+    for name, value, known in (("rule", rule, (*CRITERIA, "random")), ("scope", scope, SCOPES)):
+        if value not in known:
+            raise ConfigError(f"SPEC has {name} {value!r}; {one_of(value, known)}")
+    for flag, given, rules in (
+        ("--task-data", options.task_data, RULES_WITH_GRADIENTS),
+        ("--previous-adapter", options.previous_adapter, RULES_AFTER_TRAINING),
+    ):
+        if rule in rules and given is None:
+            what = "gradients" if rules is RULES_WITH_GRADIENTS else "trained weights"
+            raise ConfigError(f"SPEC has rule {rule!r}, which ranks by {what}; give {flag} DIR.")
 
 
 def _train(options: Namespace) -> None:

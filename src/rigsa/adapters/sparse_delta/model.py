@@ -1,6 +1,5 @@
 """Puts sparse deltas on a model's linear layers, and reads them back from a saved adapter."""
 
-import re
 from typing import Any, ClassVar
 
 import torch
@@ -9,6 +8,7 @@ from torch import nn
 
 from rigsa.adapters.sparse_delta.config import SparseDeltaConfig
 from rigsa.adapters.sparse_delta.layer import SparseDeltaLayer
+from rigsa.masks.scopes import SCOPES
 from rigsa.masks.storage import pack_places
 
 
@@ -49,7 +49,7 @@ class SparseDeltaModel(BaseTuner):
         """A new gate, or the one that an earlier layer of the same group has."""
         if config.gate == "none":
             return None
-        group = {"matrix": str, "layer": _block, "global": lambda name: ""}[config.gate]
+        group = SCOPES[config.gate]
         for other in self.model.modules():
             if (
                 isinstance(other, SparseDeltaLayer)
@@ -96,9 +96,3 @@ class SparseDeltaModel(BaseTuner):
             if isinstance(layer, SparseDeltaLayer):
                 layer.set_bits(adapter_name, state_dict.pop(f"{name}.sparse_delta_mask", None))
         return super()._remap_adapter_state_dict_for_load(model, config, adapter_name, state_dict)
-
-
-def _block(module: str) -> str:
-    """The numbered block a module stands in: "model.layers.3" of "model.layers.3.mlp.up_proj"."""
-    found = re.match(r"(.*?\.\d+)(\.|$)", module)
-    return found.group(1) if found else ""

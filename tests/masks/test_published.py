@@ -1,0 +1,81 @@
+"""Masks that the authors' own programs choose, for the same values and as many weights.
+
+Each was run once at the commit beside it, on the values below; only the places are kept here.
+"""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from rigsa.masks.job import select_mask
+from rigsa.masks.storage import Mask, load_mask
+from rigsa.tensors import add_checksum
+
+SHAPES = {"layers.0.a": (4, 6), "layers.0.b": (3, 5)}
+SIZE = 39
+Places = tuple[list[int], list[int]]
+
+# facebookresearch/open_lth 2ce732f, pruning/sparse_global.py: pruning_fraction 0.4, two rounds, the
+# second on other values. It keeps one weight less than 60 %, as its threshold goes as well.
+OPEN_LTH: list[Places] = [
+    ([0, 2, 3, 5, 8, 10, 11, 13, 14, 16, 19, 21, 22], [0, 1, 3, 5, 6, 8, 9, 11, 14]),
+    ([2, 5, 10, 13, 16, 21], [0, 3, 5, 8, 11, 14]),
+]
+# cambridgeltl/composable-sft 29f7872, src/sft/lt_sft.py: unfreeze_k_most_changed_params(8).
+COMPOSABLE_SFT: Places = ([5, 8, 16, 19], [0, 3, 11, 14])
+# kiddyboots216/lottery-ticket-adaptation 197cbfd, rlaif/save_mask.py: get_global_sparsity_masks of
+# a task vector, sparsity 0.8.
+LOTA: Places = ([5, 8, 16, 19], [3, 11, 14])
+# song-wx/SIFT 5bef8a0, sift/sift.py: sparse_rate 0.25 at the first gradient. It keeps
+# int(0.25 n) + 1 of n weights.
+SIFT: Places = ([0, 5, 8, 11, 13, 16, 19], [0, 3, 11, 14])
+
+
+def _values(shift: int) -> dict[str, torch.Tensor]:
+    """No two of the same size."""
+    values = ((torch.arange(SIZE) * 37 + shift) % 101 - 50.25) / 16
+    parts = values.split([24, 15])
+    return {name: part.view(SHAPES[name]) for name, part in zip(SHAPES, parts, strict=True)}
+
+
+def _adapter(folder, values: dict[str, torch.Tensor], mask: Mask | None = None):
+    """A saved sparse delta with these values."""
+    folder.mkdir()
+    file = folder / "adapter_model.safetensors"
+    kept = {n: v.flatten() if mask is None else v[mask[n]] for n, v in values.items()}
+    save_file({f"base_model.model.{n}.sparse_delta_values": v for n, v in kept.items()}, file)
+    add_checksum(file)
+    return folder
+
+
+def _chosen(output, spec, **files) -> Places:
+    given = {"adapter": {"type": "sparse_delta", "init": "zero"}, "keep": None, "seed": 0, **spec}
+    select_mask(given, SHAPES, output, **files)
+    mask = load_mask(output)
+    return tuple(mask[name].flatten().nonzero().squeeze(1).tolist() for name in SHAPES)
+
+
+@pytest.mark.parametrize("expected", [COMPOSABLE_SFT, LOTA], ids=["lt_sft", "lota"])
+def test_the_largest_changes_of_all(expected: Places, tmp_path) -> None:
+    spec = {"rule": "large_final", "scope": "global", "density": sum(map(len, expected)) / SIZE}
+    adapter = _adapter(tmp_path / "adapter", _values(11))
+    assert _chosen(tmp_path / "mask", spec, previous_adapter=adapter) == expected
+
+
+def test_iterative_magnitude_pruning(tmp_path) -> None:
+    spec = {"rule": "large_final", "scope": "global"}
+    first, second = ({**spec, "density": sum(map(len, places)) / SIZE} for places in OPEN_LTH)
+    adapter = _adapter(tmp_path / "adapter", _values(11))
+    assert _chosen(tmp_path / "mask", first, previous_adapter=adapter) == OPEN_LTH[0]
+    mask = load_mask(tmp_path / "mask")
+    files = {
+        "previous_adapter": _adapter(tmp_path / "next", _values(23), mask),
+        "previous_mask": tmp_path / "mask",
+    }
+    assert _chosen(tmp_path / "second", second, **files) == OPEN_LTH[1]
+
+
+def test_the_largest_gradients_of_each_matrix(tmp_path) -> None:
+    spec = {"rule": "grad", "scope": "matrix", "density": 0.28}
+    assert [round(0.28 * size) for size in (24, 15)] == [len(places) for places in SIFT]
+    assert _chosen(tmp_path / "mask", spec, gradients=lambda: _values(11)) == SIFT
