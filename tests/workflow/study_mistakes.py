@@ -176,7 +176,7 @@ ARMS = [
 ADAPTERS = [
     ({"arms.rigsa.adapter": {}}, "arms.rigsa.adapter lacks the key 'type'"),
     ({"arms.rigsa.adapter.type": "lorra"}, "did you mean 'lora'?"),
-    ({"arms.rigsa.adapter.type": "adalora"}, "'adalora'; did you mean 'lora'? There are: lora, sh"),
+    ({"arms.rigsa.adapter.type": "adalora"}, "'adalora'; did you mean 'lora'? There are: lora, ne"),
     (
         {"arms.rigsa.adapter.gat": "none"},
         "unknown key arms.rigsa.adapter.gat; did you mean 'gate'?",
@@ -191,7 +191,7 @@ ADAPTERS = [
     ),
     (
         arm(adapter={"type": "shira", "r": 4, "lora_alpha": 8}),
-        "adapter.lora_alpha is an option of lora, and shira has only r; take it out, or change",
+        "adapter.lora_alpha is an option of lora, and shira has only r, target_modules; take",
     ),
     (arm(adapter={"type": "shira"}), "arms.new.adapter lacks the key 'r'"),
     (arm(adapter={"type": "shira", "r": 65}), "r is 65, but the base model is 128 wide, and sh"),
