@@ -28,12 +28,6 @@ rule select_mask:
         "--output {output.mask:q} --threads {threads} 2> {log:q}"
 
 
-def replay_flags(wildcards):
-    """The source tasks' data that a training mixes in, in the study's order."""
-    folders = [place_of(job) for job in GRAPH.replayed(wildcards.arm).values()]
-    return ["--replay-data", *map(str, folders)] if folders else []
-
-
 rule train:
     input:
         made_from("train"),

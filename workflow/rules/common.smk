@@ -200,3 +200,9 @@ def place_of(job):
     # What a task is fetched into is its folder as well.
     places = {"train": point.adapter, "select_mask": point.mask}
     return places.get(job.rule, PATHS.task(job.name))
+
+
+def replay_flags(wildcards):
+    """The source tasks' data that a training mixes in, in the study's order."""
+    folders = [place_of(job) for job in GRAPH.replayed(wildcards.arm).values()]
+    return ["--replay-data", *map(str, folders)] if folders else []
