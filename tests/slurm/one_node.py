@@ -287,7 +287,8 @@ def _kill_jobs() -> None:
     subprocess.run(["pkill", "--signal", "KILL", "slurmstepd"], check=False)
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if b"\0SLURM_JOB_ID=" in (place / "environ").read_bytes():
+            # slurmd's own word, which nobody pretends.
+            if b"SLURMD_NODENAME=" in (place / "environ").read_bytes():
                 os.kill(int(place.name), signal.SIGKILL)
 
 
