@@ -101,7 +101,7 @@ def missing(accounting: bool = False) -> str | None:
         return f"{', '.join(absent)} not installed"
     if os.geteuid() != 0:
         return "a Slurm of one's own needs root"
-    if (SYSTEM / "slurm.conf").exists():
+    if (SYSTEM / "slurm.conf").exists() or {"SLURM_CONF", "SLURM_JOB_ID"} & set(os.environ):
         return "this machine has a Slurm already"
     return None
 
