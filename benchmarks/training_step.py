@@ -96,8 +96,8 @@ def mask(model: torch.nn.Module, options: argparse.Namespace) -> Mask:
         if options.case == "P2":
             share = RANK * sum(shape) / shape.numel()
         order = torch.rand(shape.numel(), generator=generator)
-        threshold = order.sort().values[round(share * shape.numel())]
-        matrices[name] = (order < threshold).view(shape)
+        threshold = order.kthvalue(round(share * shape.numel())).values
+        matrices[name] = (order <= threshold).view(shape)
     return Mask(matrices)
 
 

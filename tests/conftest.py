@@ -1,6 +1,7 @@
 """What several tests share: a small Llama, and the folder of real data that some need."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 ROOT = Path(__file__).parent.parent
+
+# A shell starts what runs in the background deaf to it, and what the tests start would stay so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -67,6 +67,12 @@ def check_training(arm: "Arm", rows: int | None, path: Path) -> None:
         raise ConfigError(
             f"{where}: optimizer_options.nesterov needs a momentum and no dampening; set momentum."
         )
+    names = [f"{rate:g}" for rate in arm.rates]
+    if len(set(names)) < len(names):
+        raise ConfigError(
+            f"{where}: learning_rate has values that differ by less than one in 100,000; take one "
+            "of them out."
+        )
     if "warmup_steps" in training and "warmup_ratio" in training:
         raise ConfigError(f"{where}: it has both warmup_steps and warmup_ratio; keep one of them.")
     try:

@@ -10,7 +10,7 @@ from rigsa.study import Study
 
 def model_of(study: Study, arm: str) -> str:
     """Name of the base model's folder that the arm starts from."""
-    four_bit = study.arms[arm].base == "four_bit"
+    four_bit = study.arm(arm).base == "four_bit"
     return (
         four_bit_model(study)
         if four_bit and ready_four_bit(study.base_model_entry)
@@ -20,7 +20,7 @@ def model_of(study: Study, arm: str) -> str:
 
 def quantization_of(study: Study, arm: str) -> Mapping[str, Any] | None:
     """How the arm's base model is brought to 4-bit; None for full precision."""
-    if study.arms[arm].base != "four_bit":
+    if study.arm(arm).base != "four_bit":
         return None
     return READY if ready_four_bit(study.base_model_entry) else study.base_model_entry["four_bit"]
 

@@ -29,6 +29,8 @@ def behind(rule: str, settings: Mapping[str, Any]) -> dict[str, str]:
             return _mask(settings)
         case "train":
             return _train(settings)
+        case "tune":
+            return code_behind("rigsa.training.tuning")
         case "evaluate":
             return _with_method("rigsa.evaluation.job", settings["method"]) | _asked(settings)
         case "sample_chat":

@@ -85,6 +85,8 @@ class Definitions:
                 return specs.mask_settings(study, job.arm, job.seed, job.step, self.precision)
             case "train":
                 return specs.training_settings(study, job.arm, job.seed, self.precision)
+            case "tune":
+                return specs.tuning_settings(study, job.name)
             case "evaluate":
                 asked = study.benchmarks[job.name]
                 return specs.evaluation_settings(study, job.arm, asked, self.precision)

@@ -12,11 +12,14 @@ from rigsa.sources import Source, tasks_used
 from rigsa.study import Checkpoint, Study
 
 # What these show is in the study or in other files; all others are made from the scores.
-WITHOUT_SCORES = frozenset({"table4", "figure1", "figure5", "figure6"})
+WITHOUT_SCORES = frozenset({"table4", "tuning", "figure1", "figure5", "figure6"})
 
 
 class Job(NamedTuple):
-    """One job of a rule; `name` is that of its task, base model, benchmark, table or figure."""
+    """One job of a rule.
+
+    `name` is that of its task, base model, benchmark, table or figure, or of the arm that is tuned.
+    """
 
     rule: str
     arm: str = ""
@@ -59,12 +62,16 @@ class JobGraph:
         if self.trained_here:
             yield Job("base_model", name=study.base_model)
         # A mask may take the density of another arm's last one.
-        points = study.checkpoints()
-        points.sort(key=lambda point: "density_of" in (study.arms[point.arm].mask or {}))
+        points = [*study.trial_checkpoints(), *study.checkpoints()]
+        points.sort(key=lambda point: "density_of" in (study.arm(point.arm).mask or {}))
+        tuned = set()
         for point in points:
-            if study.arms[point.arm].masked(point.step):
+            if point.arm in study.trials and point.arm not in tuned:
+                tuned.add(point.arm)
+                yield Job("tune", name=point.arm)
+            if study.arm(point.arm).masked(point.step):
                 yield Job("select_mask", *_place(point))
-            if study.arms[point.arm].trained:
+            if study.arm(point.arm).trained:
                 yield Job("train", *_place(point))
             for benchmark in study.benchmarks_of(point.arm):
                 yield Job("evaluate", *_place(point), benchmark.name)
@@ -93,9 +100,13 @@ class JobGraph:
                 return {"base_model": self._base(job.arm)} | self._mask_inputs(job)
             case "train":
                 made = {"base_model": self._base(job.arm), "task_data": target}
-                if study.arms[job.arm].masked(job.step):
+                if study.arm(job.arm).masked(job.step):
                     made["mask"] = job._replace(rule="select_mask")
+                if job.arm in study.trials:
+                    made["tuning"] = Job("tune", name=job.arm)
                 return made | self.replayed(job.arm)
+            case "tune":
+                return self.trials(job.name)
             case "evaluate":
                 asked = Job("task_data", name=study.benchmarks[job.name].task)
                 made = {"base_model": self._base(job.arm), "task_data": asked}
@@ -115,13 +126,21 @@ class JobGraph:
                     return {"chat": Job("sample_chat")}
                 prompt = {"base_model": self._model(study.base_model)}
                 return {"task_data": target} | (prompt if job.name == "figure5" else {})
+            case "table" if job.name == "tuning":
+                return {arm: Job("tune", name=arm) for arm in study.trials}
             case "table" | "figure" if job.name not in WITHOUT_SCORES:
                 return {"scores": Job("collect")}
         return {}
 
+    def trials(self, arm: str) -> dict[str, Job]:
+        """The trainings that its learning rate is chosen by, in the order of the rates."""
+        study = self.study
+        lasts = [study.last_checkpoint(t.name, study.seeds[0]) for t in study.trials[arm]]
+        return {f"trial{i}": Job("train", *_place(last)) for i, last in enumerate(lasts)}
+
     def replayed(self, arm: str) -> dict[str, Job]:
         """The data of the source tasks that the arm's training has rows of."""
-        tasks = self.study.arms[arm].replayed
+        tasks = self.study.arm(arm).replayed
         return {f"replay_{task}": Job("task_data", name=task) for task in tasks}
 
     def outputs(self, job: Job, paths: ResultPaths) -> list[Path]:
@@ -142,6 +161,8 @@ class JobGraph:
                 return [point.mask]
             case "train":
                 return [point.training, point.training_log, *point.adapter_files]
+            case "tune":
+                return [paths.tuning(job.name)]
             case "evaluate":
                 return [point.evaluation(job.name), point.samples(job.name)]
             case "collect":
@@ -172,7 +193,7 @@ class JobGraph:
 
     def _mask_inputs(self, job: Job) -> dict[str, Job]:
         """The same names as the flags of `rigsa select-mask`."""
-        arm, found = self.study.arms[job.arm], {}
+        arm, found = self.study.arm(job.arm), {}
         rule = arm.mask["rule"]
         if job.step > 0:
             before = job._replace(step=job.step - 1)

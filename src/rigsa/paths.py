@@ -102,6 +102,10 @@ class ResultPaths:
         """What jobs found out about this machine; it can be deleted at any time."""
         return self.results / "cache"
 
+    def tuning(self, arm: str) -> Path:
+        """Which of the arm's learning rates was chosen, and by what."""
+        return self.folder / "tuning" / f"{arm}.json"
+
     @property
     def scores(self) -> Path:
         """One row per checkpoint and benchmark: what every table and figure is made from."""

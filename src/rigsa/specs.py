@@ -60,7 +60,7 @@ def _asked(study: Study, task: str, *more: str) -> dict[str, Any]:
 
 def training_settings(study: Study, arm: str, seed: int, precision: str) -> dict[str, Any]:
     """One training. The mask comes as a file, so every step of an IMP arm has the same settings."""
-    item = study.arms[arm]
+    item = study.arm(arm)
     replayed = [{"task": task, **_asked(study, task)} for task in item.replayed]
     return {
         **_model_settings(study, arm, precision),
@@ -72,9 +72,14 @@ def training_settings(study: Study, arm: str, seed: int, precision: str) -> dict
     }
 
 
+def tuning_settings(study: Study, arm: str) -> dict[str, Any]:
+    """How the learning rate of an arm is chosen, and among which."""
+    return {"learning_rates": study.arms[arm].rates, "chosen_by": "validation_loss"}
+
+
 def mask_settings(study: Study, arm: str, seed: int, step: int, precision: str) -> dict[str, Any]:
     """How the mask of a step is chosen."""
-    item = study.arms[arm]
+    item = study.arm(arm)
     mask = item.mask
     gradient = {}
     if mask["rule"] in RULES_WITH_GRADIENTS:
@@ -128,7 +133,7 @@ def chat_settings(study: Study, arm: str, precision: str) -> dict[str, Any]:
 
 def method_of(study: Study, arm: str) -> str | None:
     """The arm's kind of adapter, which decides what code loads it."""
-    return (study.arms[arm].adapter or {}).get("type")
+    return (study.arm(arm).adapter or {}).get("type")
 
 
 def outline(study: Study) -> dict[str, Any]:

@@ -4,7 +4,8 @@ Snakemake parses with this module on every call, so it must not import torch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -56,6 +57,12 @@ class Arm:
         return tuple(self.training.get("replay", {}).get("tasks", ())) if self.trained else ()
 
     @property
+    def rates(self) -> tuple[float, ...]:
+        """Learning rates that are tried; none where the study gives the one."""
+        rate = self.training["learning_rate"]
+        return rate if self.trained and isinstance(rate, tuple) else ()
+
+    @property
     def trained(self) -> bool:
         return self.adapter is not None
 
@@ -94,6 +101,22 @@ class Study:
     arms: Mapping[str, Arm]
     figures: Mapping[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def trials(self) -> Mapping[str, tuple[Arm, ...]]:
+        """By the name of an arm with several learning rates: the arm with each of them.
+
+        A trial is trained with the first seed, in all its iterations, and not evaluated.
+        """
+        return {arm.name: _trials(arm) for arm in self.arms.values() if arm.rates}
+
+    @cached_property
+    def _all_arms(self) -> Mapping[str, Arm]:
+        return {**self.arms, **{t.name: t for trials in self.trials.values() for t in trials}}
+
+    def arm(self, name: str) -> Arm:
+        """An arm of the study, or a trial of one."""
+        return self._all_arms[name]
+
     def checkpoints(self, arm: str | None = None) -> list[Checkpoint]:
         """All checkpoints in the file's order. An untrained arm has one, for the first seed."""
         found = []
@@ -102,15 +125,25 @@ class Study:
                 found += [Checkpoint(item.name, seed, step) for step in range(item.iterations)]
         return found
 
+    def trial_checkpoints(self) -> list[Checkpoint]:
+        return [
+            Checkpoint(trial.name, self.seeds[0], step)
+            for trials in self.trials.values()
+            for trial in trials
+            for step in range(trial.iterations)
+        ]
+
     def benchmarks_of(self, arm: str) -> list[Benchmark]:
-        return [b for b in self.benchmarks.values() if b.arms is None or arm in b.arms]
+        """What the arm is asked; a trial is asked nothing."""
+        asked = self.benchmarks.values() if arm in self.arms else ()
+        return [b for b in asked if b.arms is None or arm in b.arms]
 
     def last_checkpoint(self, arm: str, seed: int) -> Checkpoint:
-        return Checkpoint(arm, seed, self.arms[arm].iterations - 1)
+        return Checkpoint(arm, seed, self.arm(arm).iterations - 1)
 
     def density(self, arm: str, step: int) -> float | None:
         """Scheduled density of a step; None where it only follows from the training itself."""
-        item = self.arms[arm]
+        item = self.arm(arm)
         if not item.masked(step):
             return 1.0
         reference = item.mask.get("density_of")
@@ -175,6 +208,19 @@ def _arm(name: str, content: Mapping[str, Any], study: Mapping[str, Any]) -> Arm
         iterations=content.get("iterations", 1),
         mask=_frozen(content["mask"]) if "mask" in content else None,
         training=_frozen(_training({**study["training"], **content.get("training", {})})),
+    )
+
+
+def _trials(arm: Arm) -> tuple[Arm, ...]:
+    """No study can name an arm so, as names have no dots."""
+    return tuple(
+        replace(
+            arm,
+            name=f"{arm.name}.lr{rate:g}",
+            title=f"{arm.title}, {rate:g}",
+            training=_frozen({**arm.training, "learning_rate": rate}),
+        )
+        for rate in arm.rates
     )
 
 

@@ -1,6 +1,7 @@
 """Tables: the numbers of the files, the paper's marked, and all text escaped."""
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -45,7 +46,9 @@ def test_a_study_of_one_base_has_every_table(collected, name):
     study, paths = collected([arm("plain", "Base")])
     tables.run(name, study, paths)
     text = paths.table(name)[1].read_text()
-    assert name not in ("table4", "signs") or re.search(r"The study made\\_up has no .*\.\n$", text)
+    assert name not in ("table4", "signs", "tuning") or re.search(
+        r"The study made\\_up has no .*\.\n$", text
+    )
 
 
 def test_table2_has_both_bases_in_both_numbers_of_examples(collected):
@@ -205,3 +208,27 @@ def test_csv_has_plain_numbers():
 def test_an_unknown_table_is_one_sentence(study):
     with pytest.raises(RigsaError, match="'table9'"):
         tables.run("table9", study, None)
+
+
+def test_tuning_shows_every_rate_and_says_where_the_best_is_the_last(collected):
+    arms = [arm("plain", "Base"), lora_arm("q4", "QLoRA r4", 4, learning_rate=(1e-3, 3e-3))]
+    study, paths = collected(arms)
+    measured = {"validation_loss": 0.1, "validation_accuracy": 0.9, "kl_to_base": 1.0}
+    trials = [{"learning_rate": rate, **measured} for rate in (1e-3, 3e-3)]
+    paths.tuning("q4").parent.mkdir()
+    paths.tuning("q4").write_text(json.dumps({"learning_rate": 3e-3, "trials": trials}))
+    found = made("tuning", (study, paths))
+    assert [(row["learning_rate"], row["chosen"]) for row in found] == [
+        ("0.001", ""),
+        ("0.003", "yes"),
+    ]
+    assert "a better one may lie beyond: QLoRA r4." in paths.table("tuning")[1].read_text()
+    assert made("costs", (study, paths))[0]["tried"] == "2"
+
+
+def test_costs_are_those_of_all_steps_up_to_one(collected):
+    found = {(row["arm"], row["step"]): row for row in made("costs", collected())}
+    assert float(found["pruned", "0"]["seconds"]) == pytest.approx(70.1)
+    assert float(found["pruned", "4"]["seconds"]) == pytest.approx(5 * 70.1)
+    # Nothing beside the largest is in memory at a time.
+    assert found["pruned", "4"]["peak_memory_bytes"] == found["pruned", "0"]["peak_memory_bytes"]

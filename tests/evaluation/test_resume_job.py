@@ -56,7 +56,7 @@ def _written(folder: Path) -> tuple[bytes, dict]:
 
 @pytest.fixture
 def many_sums(tmp_path) -> Path:
-    for split, docs in generate("tiny_gsm", 0, {"train": 9, "validation": 9, "test": 400}).items():
+    for split, docs in generate("tiny_gsm", 0, {"train": 9, "validation": 9, "test": 200}).items():
         write_jsonl(tmp_path / "sums" / f"{split}.jsonl", docs)
     return tmp_path / "sums"
 

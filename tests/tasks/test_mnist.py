@@ -122,10 +122,11 @@ def test_every_image_keeps_its_label_and_place(real, real_items) -> None:
 
 def test_every_image_is_812_tokens(real_items, smollm2_tokenizer) -> None:
     plain = smollm2_tokenizer.backend_tokenizer
-    texts = [item["image"] for items in real_items.values() for item in items]
-    for start in range(0, len(texts), 10_000):
-        encoded = plain.encode_batch_fast(texts[start : start + 10_000], add_special_tokens=False)
-        assert {len(tokens.ids) for tokens in encoded} == {812}
+    # One in seven: all of them take most of a minute.
+    texts = [item["image"] for items in real_items.values() for item in items[::7]]
+    assert len(texts) == 10_001
+    encoded = plain.encode_batch_fast(texts, add_special_tokens=False)
+    assert {len(tokens.ids) for tokens in encoded} == {812}
 
 
 def test_the_training_text_is_what_the_template_gives(real_items, smollm2_tokenizer) -> None:

@@ -102,10 +102,16 @@ def _made(folder: Path) -> Path:
     return folder
 
 
+def _tune(study: dict[str, Any]) -> None:
+    """One arm chooses its learning rate."""
+    study["arms"]["random_mask"]["training"] = {"learning_rate": [1.0e-2, 3.0e-3]}
+
+
 def _run(project: Project) -> str:
     from tests.workflow.quick import cut_down
 
     cut_down(project)
+    project.edit("studies/embedded.yaml", _tune)
     done = project.snakemake("--cores", "all", "--resources", "gpu=1")
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout.strip()

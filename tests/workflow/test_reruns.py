@@ -13,13 +13,14 @@ from tests.conftest import ROOT
 from tests.workflow.conftest import Project
 
 STUDY, CONFIG = "studies/embedded.yaml", "config.yaml"
-SHOWN = {"table": 6, "report": 1}
+SHOWN = {"table": 8, "report": 1}
 SCORES = {"collect": 1, "figure": 4, **SHOWN}
 # Figure 6, the chat, follows the last RIGSA checkpoint.
 CHAT = {"collect": 1, "sample_chat": 1, "figure": 5, **SHOWN}
-# Table 4 shows settings alone.
-NO_SETTINGS = {"table": 5}
-PRUNED = {"select_mask": 2, "train": 2, "evaluate": 8, **CHAT}
+# Table 4 shows settings alone, and what was tuned is not in the scores.
+TUNED, NO_SETTINGS = {"table": 7}, {"table": 6}
+# The random mask chooses of two learning rates.
+PRUNED = {"select_mask": 4, "train": 4, "tune": 1, "evaluate": 8, **CHAT}
 REPLAY = {"share": 0.25, "tasks": ["tiny_gsm"]}
 LORA = {"type": "lora", "r": 2, "lora_alpha": 32, "lora_dropout": 0.0}
 
@@ -74,6 +75,16 @@ EDITS: dict[str, tuple[str, Callable[[dict[str, Any]], Any], dict[str, int]]] = 
         lambda s: s["arms"]["qlora_r1"]["training"].update(learning_rate=0.001),
         {"train": 1, "evaluate": 4, **SCORES},
     ),
+    "several learning rates of one arm": (
+        STUDY,
+        lambda s: s["arms"]["qlora_r1"]["training"].update(learning_rate=[0.001, 0.002]),
+        {"train": 3, "tune": 1, "evaluate": 4, **SCORES},
+    ),
+    "one more to choose from": (
+        STUDY,
+        lambda s: s["arms"]["random_mask"]["training"]["learning_rate"].append(3.0e-2),
+        {"select_mask": 1, "train": 2, "tune": 1, "evaluate": 4, **SCORES},
+    ),
     "replay of one arm": (
         STUDY,
         lambda s: s["arms"]["qlora_r1"]["training"].update(replay=REPLAY),
@@ -93,12 +104,12 @@ EDITS: dict[str, tuple[str, Callable[[dict[str, Any]], Any], dict[str, int]]] = 
     "follow the libraries": (
         CONFIG,
         lambda c: c.update(library_changes="rerun"),
-        {"base_model": 1, "select_mask": 2, "train": 4, "evaluate": 26}
+        {"base_model": 1, "select_mask": 4, "train": 6, "tune": 1, "evaluate": 26}
         # And figure 5, the prompt, by the base model's tokenizer.
-        | {**CHAT, **NO_SETTINGS, "figure": 6},
+        | {**CHAT, **TUNED, "figure": 6},
     ),
 }
-TRAINED = {"select_mask": 2, "train": 4, "evaluate": 16, **CHAT, **NO_SETTINGS}
+TRAINED = {"select_mask": 4, "train": 6, "tune": 1, "evaluate": 16, **CHAT, **TUNED}
 # file of the package, before, after, jobs by rule
 CODE: dict[str, tuple[str, str, str, dict[str, int]]] = {
     "a comment in the trainer": ("training/trainer.py", "\nclass ", "\n# Why.\nclass ", {}),
@@ -109,13 +120,13 @@ CODE: dict[str, tuple[str, str, str, dict[str, int]]] = {
         "adapters/sparse_delta/layer.py",
         "\nclass ",
         "\nNEW = 1\n\n\nclass ",
-        {"select_mask": 2, "train": 3, "evaluate": 12, **CHAT, **NO_SETTINGS},
+        {"select_mask": 4, "train": 5, "tune": 1, "evaluate": 12, **CHAT, **TUNED},
     ),
     "the arm's criterion": (
         "masks/criteria.py",
         "lambda i, f, g: f.abs(), same_sign)",
         "lambda i, f, g: f.abs() + 1, same_sign)",
-        PRUNED | NO_SETTINGS,
+        PRUNED | TUNED,
     ),
     "a criterion of no arm": ("masks/criteria.py", "(f - i).abs()", "(f - i).abs() + 1", {}),
     "one table": ("analysis/tables/table2.py", "100 * ch", "99 * ch", {"table": 1, "report": 1}),

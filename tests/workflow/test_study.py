@@ -40,6 +40,20 @@ def test_densities_in_the_files_are_the_schedule_s(finished: Project) -> None:
     assert not (arms / "rigsa/seed0/step0/mask.safetensors").exists()
 
 
+def test_the_chosen_learning_rate_is_what_was_trained_with(finished: Project) -> None:
+    results = finished.folder / "results/embedded"
+    chosen = json.loads((results / "tuning/random_mask.json").read_text())
+    losses = {trial["learning_rate"]: trial["validation_loss"] for trial in chosen["trials"]}
+    assert set(losses) == {3e-3, 1e-2}
+    assert chosen["learning_rate"] == min(losses, key=losses.get)
+    totals = json.loads((results / "arms/random_mask/seed0/step0/training.json").read_text())
+    assert totals["learning_rate"] == chosen["learning_rate"]
+    # The first seed's training is that trial once more.
+    assert totals["validation_loss"] == losses[chosen["learning_rate"]]
+    scores = pd.read_csv(results / "tables/scores.csv")
+    assert not scores["arm"].str.contains(".", regex=False).any()
+
+
 def test_tables_and_figures_are_there_in_every_format(finished: Project) -> None:
     results = finished.folder / "results/embedded"
     tables = {path.name for path in (results / "tables").iterdir()}

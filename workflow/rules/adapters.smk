@@ -39,7 +39,7 @@ rule train:
     log:
         PATHS.log("train", "{arm}", "seed{seed}", "step{step}"),
     wildcard_constraints:
-        arm="|".join(TRAINED_ARMS),
+        arm="|".join(map(re.escape, TRAINED_ARMS)),
     priority: 10
     conda:
         ENVIRONMENT
@@ -53,14 +53,39 @@ rule train:
         spec=spec_of("train"),
         base_model=untracked(base_model),
         task_data=untracked(TARGET_DATA),
-        mask=untracked(flags_of("train", "mask")),
+        files=untracked(flags_of("train", "mask", "tuning")),
         replay=untracked(replay_flags),
         folder=untracked(lambda wildcards: checkpoint_of(wildcards).folder),
         unfinished=unfinished("train"),
         machine=untracked(MODEL_FLAGS + TRAINING_FLAGS + CHECKPOINT_FLAGS),
     shell:
         "rigsa train {params.spec:q} --base-model {params.base_model:q} "
-        "--task-data {params.task_data:q} {params.mask:q} {params.replay:q} "
+        "--task-data {params.task_data:q} {params.files:q} {params.replay:q} "
         "--output {params.folder:q} "
         "--unfinished {params.unfinished:q} --threads {threads} {params.machine:q} "
         "2>&1 | tee {log:q}"
+
+
+# Where an arm has several learning rates: chosen by the trainings with each of them.
+rule tune:
+    input:
+        made_from("tune"),
+    output:
+        chosen=PATHS.tuning("{tuned}"),
+        record=record(PATHS.tuning("{tuned}")),
+    log:
+        PATHS.log("tune", "{tuned}"),
+    priority: 20
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of("tune"),
+        trials=untracked(
+            lambda wildcards: [
+                place_of(job).parent for job in GRAPH.trials(wildcards.tuned).values()
+            ]
+        ),
+    shell:
+        "rigsa tune {params.spec:q} --trials {params.trials:q} --output {output.chosen:q} "
+        "2> {log:q}"

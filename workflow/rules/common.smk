@@ -1,4 +1,5 @@
 # Names that the rules share: the study's jobs with their definitions, machine settings as flags.
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,8 @@ ANY = PATHS.checkpoint("{arm}", "{seed}", "{step}")
 ENVIRONMENT = "../../environment.yml"
 TARGET_DATA = PATHS.task(STUDY.target_task)
 FETCHES = {f"fetch_{source.name}": source for source in SOURCES}
-TRAINED_ARMS = [arm.name for arm in STUDY.arms.values() if arm.trained]
+TRIALS = [trial for trials in STUDY.trials.values() for trial in trials]
+TRAINED_ARMS = [arm.name for arm in (*STUDY.arms.values(), *TRIALS) if arm.trained]
 # How this machine is used.
 DEVICE_FLAGS = ["--device", DEVICE]
 MODEL_FLAGS = [
@@ -47,7 +49,8 @@ CHECKPOINT_FLAGS = [
 
 
 wildcard_constraints:
-    arm="|".join(STUDY.arms),
+    arm="|".join(map(re.escape, [*STUDY.arms, *(trial.name for trial in TRIALS)])),
+    tuned="|".join(STUDY.trials),
     seed=r"\d+",
     step=r"\d+",
     task="|".join(STUDY.task_entries),
@@ -110,7 +113,7 @@ def checkpoint_of(wildcards):
 
 def gpus_of(wildcards):
     """Cards that share a training."""
-    return STUDY.arms[wildcards.arm].gpus
+    return STUDY.arm(wildcards.arm).gpus
 
 
 def job_of(kind, wildcards):
@@ -118,7 +121,9 @@ def job_of(kind, wildcards):
     if isinstance(kind, Job):
         return kind
     place = [wildcards.get("arm", ""), *(wildcards.get(k, 0) for k in ("seed", "step"))]
-    names = (wildcards.get(key) for key in ("task", "benchmark", "table", "figure"))
+    names = (
+        wildcards.get(key) for key in ("task", "benchmark", "table", "figure", "tuned")
+    )
     name = next((name for name in names if name), "")
     return Job(kind, place[0], int(place[1]), int(place[2]), name)
 
@@ -198,7 +203,11 @@ def flags_of(kind, *names):
 def place_of(job):
     point = PATHS.checkpoint(job.arm, job.seed, job.step)
     # What a task is fetched into is its folder as well.
-    places = {"train": point.adapter, "select_mask": point.mask}
+    places = {
+        "train": point.adapter,
+        "select_mask": point.mask,
+        "tune": PATHS.tuning(job.name),
+    }
     return places.get(job.rule, PATHS.task(job.name))
 
 

@@ -29,9 +29,12 @@ TRAINING = {
     "validation_loss": "validation_loss",
     "loss": "loss",
     "steps": "steps",
+    "items_seen": "items_seen",
+    "learning_rate": "learning_rate",
     "training_seconds": "seconds",
     "tokens_per_second": "tokens_per_second",
     "peak_memory_bytes": "peak_memory_bytes",
+    "optimizer_state_bytes": "optimizer_state_bytes",
 }
 
 

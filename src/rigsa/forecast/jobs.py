@@ -76,8 +76,8 @@ class Job:
 def jobs(setting: Setting) -> list[Job]:
     """All that take noticeable time; tables, figures and the report take seconds each."""
     found = [data_job(setting), base_model_job(setting)]
-    for point in setting.study.checkpoints():
-        arm = setting.study.arms[point.arm]
+    for point in [*setting.study.trial_checkpoints(), *setting.study.checkpoints()]:
+        arm = setting.study.arm(point.arm)
         if arm.masked(point.step):
             found.append(mask_job(setting, arm, point))
         if arm.trained:

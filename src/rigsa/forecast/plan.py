@@ -65,7 +65,7 @@ class Plan:
     def _title(self, arm: str | None, step: int | None) -> str:
         if arm is None:
             return "Data and base model"
-        item = self.setting.study.arms[arm]
+        item = self.setting.study.arm(arm)
         return f"{item.title}, step {step}" if item.iterations > 1 else item.title
 
     def _misfit(self, job: Job) -> str:
@@ -80,7 +80,7 @@ class Plan:
     def _way_out(self, job: Job) -> str:
         if job.rule != "train":
             return "give the benchmark a smaller fewshot, or use a card with more memory"
-        arm = self.setting.study.arms[job.arm]
+        arm = self.setting.study.arm(job.arm)
         ways = []
         if arm.training["optimizer"] in FULL_STATES:
             ways.append("an optimizer with 8-bit state (adamw_torch_8bit)")

@@ -67,7 +67,7 @@ class Requests:
             return forecasts.base_model_job(setting)
         if job.rule == "sample_chat":
             return forecasts.chat_job(setting)
-        arm = self.study.arms[job.arm]
+        arm = self.study.arm(job.arm)
         point = Checkpoint(job.arm, job.seed, job.step)
         if job.rule == "evaluate":
             return forecasts.evaluation_job(setting, arm, point, self.study.benchmarks[job.name])

@@ -71,6 +71,13 @@ def save_state(
     write_tensors(path, tensors, {"state": json.dumps(beside)})
 
 
+def optimizer_bytes(optimizer: torch.optim.Optimizer) -> int:
+    """What an optimizer keeps from step to step, such as Adam's two moments."""
+    values = (value for _, state in _states(optimizer) for value in state.values())
+    tensors = (value for value in values if torch.is_tensor(value))
+    return sum(leaf.nbytes for tensor in tensors for _, leaf in _leaves(tensor))
+
+
 class StoredState:
     """A saved state, from the reader of its file (`tensors.read_tensors`)."""
 

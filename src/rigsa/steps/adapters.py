@@ -1,4 +1,4 @@
-"""The two moves of every method: choose a mask, train."""
+"""The moves of every method: choose a mask, train; and choose a learning rate by it."""
 
 from argparse import Namespace
 from collections.abc import Sequence
@@ -97,6 +97,7 @@ def _train(options: Namespace) -> None:
     from rigsa.training.job import train
 
     spec = _on_cards(read_spec(options.spec), options.gpus)
+    chosen = _tuned(spec, options.tuning)
     machine = machine_of(options, cards(spec["training"]))
     checkpoint = CheckpointPaths(options.output)
     given = {
@@ -105,12 +106,14 @@ def _train(options: Namespace) -> None:
     }
     if options.mask is not None:
         given["mask"] = inputs.single(options.mask)
+    if options.tuning is not None:
+        given["tuning"] = inputs.single(options.tuning)
     replayed = _replayed(spec, options.replay_data)
     given |= {f"replay_{task}": inputs.data(folder) for task, folder in replayed.items()}
     made = [checkpoint.training, *checkpoint.adapter_files]
     work = partial(
         train,
-        spec,
+        chosen,
         options.base_model,
         options.task_data,
         options.mask,
@@ -126,6 +129,39 @@ def _train(options: Namespace) -> None:
         return
     with recorded("train", spec, made, given, device=machine.device, threads=machine.threads):
         work()
+
+
+def _tuned(spec: Spec, tuning: Path | None) -> Spec:
+    """The spec with the learning rate that was chosen of its several."""
+    rate = spec["training"]["learning_rate"]
+    if isinstance(rate, list) != (tuning is not None):
+        several = "several learning rates; give" if tuning is None else "one; leave out"
+        raise ConfigError(f"SPEC has {several} --tuning FILE, which says what was chosen.")
+    if tuning is None:
+        return spec
+    from rigsa.training.tuning import chosen_rate
+
+    training = Spec({**spec["training"], "learning_rate": chosen_rate(tuning, rate)})
+    return Spec({**spec, "training": training})
+
+
+def _tune(options: Namespace) -> None:
+    from rigsa import inputs
+    from rigsa.paths import CheckpointPaths
+    from rigsa.provenance import recorded
+    from rigsa.training.tuning import tune
+
+    spec = read_spec(options.spec)
+    trials = [CheckpointPaths(folder) for folder in options.trials]
+    rates = spec["learning_rates"]
+    if len(trials) != len(rates):
+        raise ConfigError(
+            f"--trials has {len(trials)} folders, and the SPEC {len(rates)} learning rates; give "
+            "one for each, in this order."
+        )
+    given = {f"trial{i}": inputs.adapter(trial.adapter) for i, trial in enumerate(trials)}
+    with recorded("tune", spec, [options.output], given):
+        tune(spec, [trial.training for trial in trials], options.output)
 
 
 def _replayed(spec: Spec, folders: Sequence[Path]) -> dict[str, Path]:
@@ -196,6 +232,12 @@ STEPS = (
                 "--mask", type=Path, metavar="FILE", help="weights that may move; all if absent"
             ),
             argument(
+                "--tuning",
+                type=Path,
+                metavar="FILE",
+                help="which of the SPEC's learning rates was chosen, where it has several",
+            ),
+            argument(
                 "--replay-data",
                 type=Path,
                 nargs="+",
@@ -215,5 +257,24 @@ STEPS = (
             *CHECKPOINTS,
         ),
         _train,
+    ),
+    Step(
+        "tune",
+        "Choose a learning rate.",
+        "Of trainings that differ in it alone, the one with the least loss on the validation\n"
+        "split. Writes the rate, and what each training came to.",
+        (
+            SPEC,
+            argument(
+                "--trials",
+                type=Path,
+                nargs="+",
+                required=True,
+                metavar="DIR",
+                help="checkpoint folders, one for each of the SPEC's rates, in its order",
+            ),
+            output("file to write"),
+        ),
+        _tune,
     ),
 )

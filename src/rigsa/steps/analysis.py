@@ -50,7 +50,9 @@ def _table(options: Namespace) -> None:
     from rigsa.provenance import recorded
 
     study, paths, spec = _given(options)
-    given = {"scores": single(paths.scores)} if "scores" in spec["inputs"] else {}
+    known = {"scores": single(paths.scores)}
+    known |= {arm: single(paths.tuning(arm)) for arm in study.trials}
+    given = {name: known[name] for name in spec["inputs"]}
     with recorded("table", spec, paths.table(options.name), given, outline=_outline(study)):
         tables.run(options.name, study, paths)
 

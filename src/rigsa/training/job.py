@@ -25,6 +25,7 @@ from rigsa.models.loading import load_base, load_tokenizer
 from rigsa.paths import ADAPTER_FILES, CheckpointPaths
 from rigsa.resume.interrupt import Stopped, finishing_first
 from rigsa.resume.keeper import Keeper, Often, kept_state
+from rigsa.resume.state import optimizer_bytes
 from rigsa.resume.unfinished import made_from, unfinished
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
 from rigsa.tensors import add_checksum
@@ -151,6 +152,8 @@ def train(
         write_jsonl(checkpoint.training_log, progress.rows)
         totals = {
             "steps": keeper.step,
+            "items_seen": keeper.step * own,
+            "learning_rate": training["learning_rate"],
             "seconds": round(keeper.seconds, 2),
             "step_seconds": round(progress.step_seconds, 2),
             **sizes,
@@ -158,6 +161,7 @@ def train(
             "loss": progress.rows[-1]["loss"],
             "tokens_per_second": progress.rows[-1]["tokens_per_second"],
             "peak_memory_bytes": peak_memory(),
+            "optimizer_state_bytes": optimizer_bytes(trainer.optimizer),
             "spec": spec,
             "versions": versions(),
         }

@@ -1,4 +1,4 @@
-"""The paper's tables 1 to 4, the summary and the signs, each as CSV, Markdown and LaTeX."""
+"""The paper's tables 1 to 4 and our own, each as CSV, Markdown, LaTeX and HTML."""
 
 from importlib import import_module
 
@@ -15,7 +15,9 @@ MODULES = {
     "table3": "rigsa.analysis.tables.table3",
     "table4": "rigsa.analysis.tables.table4",
     "summary": "rigsa.analysis.tables.summary",
+    "costs": "rigsa.analysis.tables.costs",
     "signs": "rigsa.analysis.tables.signs",
+    "tuning": "rigsa.analysis.tables.tuning",
 }
 
 
