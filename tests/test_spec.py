@@ -14,6 +14,7 @@ STEPS = {
     "base-model": ("--task-data", "x"),
     "select-mask": ("--base-model", "x"),
     "train": ("--base-model", "x", "--task-data", "x"),
+    "tune": ("--trials", "x"),
     "evaluate": ("--base-model", "x", "--task-data", "x"),
 }
 

@@ -174,6 +174,17 @@ def test_a_caption(finished: Project) -> None:
         path.write_text(before)
 
 
+def test_the_words_of_a_rule_s_command(finished: Project) -> None:
+    """Snakemake's own look at them would make results again, and what follows from them not."""
+    path = finished.folder / "workflow/rules/adapters.smk"
+    before = path.read_text()
+    try:
+        path.write_text(before.replace("2>&1 | tee {log:q}", "2>&1 | tee -- {log:q}"))
+        assert finished.planned() == {}
+    finally:
+        path.write_text(before)
+
+
 @pytest.mark.parametrize(("file", "old", "new", "jobs"), CODE.values(), ids=CODE)
 def test_code(
     finished: Project, tmp_path: Path, file: str, old: str, new: str, jobs: dict[str, int]

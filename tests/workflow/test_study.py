@@ -48,8 +48,11 @@ def test_the_chosen_learning_rate_is_what_was_trained_with(finished: Project) ->
     assert chosen["learning_rate"] == min(losses, key=losses.get)
     totals = json.loads((results / "arms/random_mask/seed0/step0/training.json").read_text())
     assert totals["learning_rate"] == chosen["learning_rate"]
-    # The first seed's training is that trial once more.
+    # The first seed's training is that trial, and not made again.
     assert totals["validation_loss"] == losses[chosen["learning_rate"]]
+    log = (results / "logs/train-random_mask-seed0-step0.log").read_text()
+    assert "is the trial in" in log
+    assert "step 1 of" not in log
     scores = pd.read_csv(results / "tables/scores.csv")
     assert not scores["arm"].str.contains(".", regex=False).any()
 

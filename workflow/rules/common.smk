@@ -215,3 +215,14 @@ def replay_flags(wildcards):
     """The source tasks' data that a training mixes in, in the study's order."""
     folders = [place_of(job) for job in GRAPH.replayed(wildcards.arm).values()]
     return ["--replay-data", *map(str, folders)] if folders else []
+
+
+def trial_flags(wildcards):
+    """Checkpoints of the rates that were tried, one of which may be this training's own result."""
+    if int(wildcards.seed) != STUDY.seeds[0]:
+        return []
+    points = [
+        PATHS.checkpoint(trial.name, wildcards.seed, wildcards.step)
+        for trial in STUDY.trials.get(wildcards.arm, ())
+    ]
+    return ["--trials", *(str(point.folder) for point in points)] if points else []

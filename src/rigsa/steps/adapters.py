@@ -95,6 +95,7 @@ def _train(options: Namespace) -> None:
     if ranks.follows():
         ranks.stay_with_parent()
     from rigsa.training.job import train
+    from rigsa.training.trial import taken_from
 
     spec = _on_cards(read_spec(options.spec), options.gpus)
     chosen = _tuned(spec, options.tuning)
@@ -128,7 +129,9 @@ def _train(options: Namespace) -> None:
         work()
         return
     with recorded("train", spec, made, given, device=machine.device, threads=machine.threads):
-        work()
+        trial = _trial(spec, chosen, options.trials)
+        if trial is None or not taken_from(trial, chosen, given, checkpoint):
+            work()
 
 
 def _tuned(spec: Spec, tuning: Path | None) -> Spec:
@@ -143,6 +146,18 @@ def _tuned(spec: Spec, tuning: Path | None) -> Spec:
 
     training = Spec({**spec["training"], "learning_rate": chosen_rate(tuning, rate)})
     return Spec({**spec, "training": training})
+
+
+def _trial(spec: Spec, chosen: Spec, trials: Sequence[Path]) -> Path | None:
+    """The checkpoint of the trial with the chosen rate, if trials are given."""
+    if not trials:
+        return None
+    rates = spec["training"]["learning_rate"]
+    if not isinstance(rates, list) or len(rates) != len(trials):
+        raise ConfigError(
+            "--trials needs a folder for each of the SPEC's several learning rates, in its order."
+        )
+    return trials[rates.index(chosen["training"]["learning_rate"])]
 
 
 def _tune(options: Namespace) -> None:
@@ -236,6 +251,15 @@ STEPS = (
                 type=Path,
                 metavar="FILE",
                 help="which of the SPEC's learning rates was chosen, where it has several",
+            ),
+            argument(
+                "--trials",
+                type=Path,
+                nargs="+",
+                default=(),
+                metavar="DIR",
+                help="checkpoint folders of the rates that were tried, in the SPEC's order; the\n"
+                "chosen one's result is taken if it is that of the same training",
             ),
             argument(
                 "--replay-data",

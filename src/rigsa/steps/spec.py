@@ -12,7 +12,7 @@ from rigsa.errors import ConfigError, FileError
 TEXT = (
     *("task", "generator", "images", "subset_of", "stock", "lm_eval", "benchmark", "code"),
     *("rule", "scope", "precision", "kind", "folder", "repository", "revision"),
-    *("type", "optimizer", "schedule"),
+    *("type", "optimizer", "schedule", "chosen_by"),
 )
 WHOLE = (
     *("seed", "fewshot", "train", "validation", "test", "batch_size", "logs"),
@@ -20,7 +20,7 @@ WHOLE = (
     *("gpus", "width", "lora_rank"),
 )
 NUMBERS = (
-    *("learning_rate", "weight_decay", "epochs", "max_grad_norm", "warmup_ratio", "gate_init"),
+    *("weight_decay", "epochs", "max_grad_norm", "warmup_ratio", "gate_init"),
     *("share", "coefficient", "progress"),
 )
 OBJECTS = ("adapter", "training", "replay", "counts", "architecture", "mixture", "most_turns")
@@ -33,7 +33,9 @@ KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(BY_NAME, (dict,)),
     **dict.fromkeys(("keep", "density"), (int, float, NoneType)),
     **dict.fromkeys(("chat", "four_bit"), (bool,)),
-    **dict.fromkeys(("tasks", "replayed"), (list,)),
+    **dict.fromkeys(("tasks", "replayed", "learning_rates"), (list,)),
+    # Several where one is to be chosen.
+    "learning_rate": (int, float, list),
     "limit": (int, NoneType),
     **dict.fromkeys(("config", "metric", "method"), (str, NoneType)),
     "quantization": (dict, NoneType),
