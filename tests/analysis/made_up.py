@@ -34,8 +34,10 @@ def imp_arm(name: str, title: str, density: float = 0.0346) -> Arm:
     return sparse_arm(name, title, iterations=5, mask=mask)
 
 
-def lora_arm(name: str, title: str, rank: int, base: str = "four_bit", **training: object) -> Arm:
-    adapter = {"type": "lora", "r": rank, "lora_alpha": 32, "lora_dropout": 0.0}
+def lora_arm(
+    name: str, title: str, rank: int, base: str = "four_bit", alpha: int = 32, **training: object
+) -> Arm:
+    adapter = {"type": "lora", "r": rank, "lora_alpha": alpha, "lora_dropout": 0.0}
     return arm(name, title, adapter, base=base, training={**TRAINING, **training})
 
 
