@@ -132,6 +132,14 @@ def write_results(study: Study, results: Path, items: int = 500) -> ResultPaths:
     return paths
 
 
+def write_tuning(path: Path, rates: tuple[float, ...]) -> None:
+    """The last of the rates is chosen."""
+    measured = {"validation_loss": 0.1, "validation_accuracy": 0.9, "kl_to_base": 1.0}
+    trials = [{"learning_rate": rate, **measured} for rate in rates]
+    path.parent.mkdir()
+    path.write_text(json.dumps({"learning_rate": rates[-1], "trials": trials}))
+
+
 def write_evaluation(path: Path, benchmark: Benchmark, answers: np.ndarray) -> None:
     metric = "acc" if benchmark.task in ("pairs", "ends") else "exact_match"
     metrics = {metric: float(answers.mean())}

@@ -1,7 +1,6 @@
 """Tables: the numbers of the files, the paper's marked, and all text escaped."""
 
 import csv
-import json
 import re
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from rigsa.analysis.tables.latex import latex_escape
 from rigsa.analysis.tables.render import markdown_escape, render
 from rigsa.analysis.text import percent, show_share
 from rigsa.errors import RigsaError
-from tests.analysis.made_up import arm, imp_arm, lora_arm, write_evaluation
+from tests.analysis.made_up import arm, imp_arm, lora_arm, write_evaluation, write_tuning
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -213,10 +212,7 @@ def test_an_unknown_table_is_one_sentence(study):
 def test_tuning_shows_every_rate_and_says_where_the_best_is_the_last(collected):
     arms = [arm("plain", "Base"), lora_arm("q4", "QLoRA r4", 4, learning_rate=(1e-3, 3e-3))]
     study, paths = collected(arms)
-    measured = {"validation_loss": 0.1, "validation_accuracy": 0.9, "kl_to_base": 1.0}
-    trials = [{"learning_rate": rate, **measured} for rate in (1e-3, 3e-3)]
-    paths.tuning("q4").parent.mkdir()
-    paths.tuning("q4").write_text(json.dumps({"learning_rate": 3e-3, "trials": trials}))
+    write_tuning(paths.tuning("q4"), (1e-3, 3e-3))
     found = made("tuning", (study, paths))
     assert [(row["learning_rate"], row["chosen"]) for row in found] == [
         ("0.001", ""),
