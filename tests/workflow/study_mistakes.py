@@ -5,6 +5,8 @@ from tests.workflow.edits import GONE
 NAN, INFINITE = float("nan"), float("inf")
 SPARSE = {"type": "sparse_delta", "init": "zero"}
 NEUTRAL = {"type": "neutral_residues"}
+SPIEL = {"type": "spiel"}
+BY_CHANCE = {"rule": "random", "density": 0.1}
 NAME = "it must be made of at most 60 letters, digits and _"
 TITLE = "it must be one line of at most 200 characters that begins with none of = + - @"
 
@@ -221,6 +223,32 @@ ADAPTERS = [
     (
         arm(adapter={**NEUTRAL, "coefficient": 0}, mask={"rule": "random", "density": 0.1}),
         "masks are for sparse_delta",
+    ),
+    (arm(adapter=SPIEL), "moves the places of a mask; add new.mask, such as {rule: random, dens"),
+    (
+        arm(adapter={**SPIEL, "every": 4}, mask=BY_CHANCE),
+        "gather is 5, more steps than there are from one move to the next, 4; set it lower, or",
+    ),
+    (
+        arm(adapter={**SPIEL, "init": "zero"}, mask=BY_CHANCE),
+        "adapter.init is an option of sparse_delta, and spiel has only every, gather, share, dt",
+    ),
+    (
+        arm(adapter={**SPIEL, "every": 500, "gather": 500}, mask=BY_CHANCE),
+        "adapter.gather is 500, but there are",
+    ),
+    (
+        arm(adapter=SPIEL, mask={**BY_CHANCE, "rule": "large_init"}),
+        "which type spiel makes all alike; take the rule random or grad.",
+    ),
+    (
+        arm(adapter=SPIEL, mask=BY_CHANCE, iterations=2),
+        "iterations is 2, but the mask of an adapter of type spiel moves while it trains",
+    ),
+    (arm(adapter=SPIEL, mask=BY_CHANCE, base="four_bit"), "and a spiel needs base: full"),
+    (
+        arm(adapter={**SPIEL, "dtype": "bfloat16"}, mask=BY_CHANCE),
+        "in which small steps are lost with optimizer",
     ),
     ({"arms.qlora_r1.adapter.r": 0}, "adapter.r is 0; it must be at least 1"),
     ({"arms.qlora_r1.adapter.r": 4096}, "r is 4096, but the base model is 128 wide"),

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rigsa.adapters.reselection import EVERY, GATHER
 from rigsa.adapters.residue_width import SHARE, residue_width
 from rigsa.errors import ConfigError
 from rigsa.forecast.shape import Matrix, ModelShape
 from rigsa.validation import one_of
 
 FLOAT32 = 4
-KINDS = ("sparse_delta", "lora", "shira", "neutral_residues")
+KINDS = ("sparse_delta", "lora", "shira", "neutral_residues", "spiel")
 BYTES = {"float32": FLOAT32, "bfloat16": 2}
 
 
@@ -19,7 +20,7 @@ class Adapter:
     """What an adapter adds to each of the matrices it goes on, or which it brings.
 
     Args:
-        kind: one of KINDS.
+        kind: one of KINDS; SpIEL is a sparse delta.
         matrices: (out_features, in_features) of those of one decoder layer; of neutral residues
             W_i, W_g and W_o.
         layers: decoder layers.
@@ -27,6 +28,7 @@ class Adapter:
         rank: of LoRA; SHiRA has as many values as LoRA of its rank.
         gate: groups that share one gate of a sparse delta, "matrix", "layer", "global" or "none".
         value_bytes: of one value and of its gradient.
+        gathers: share of the steps in which it sums gradients of all weights, or of some of them.
     """
 
     kind: str
@@ -36,6 +38,7 @@ class Adapter:
     rank: int = 0
     gate: str = "matrix"
     value_bytes: int = FLOAT32
+    gathers: float = 0.0
 
     @property
     def adapted(self) -> int:
@@ -92,14 +95,16 @@ def adapter_of(shape: ModelShape, description: Mapping[str, Any], density: float
     matrices = shape.targets(description)
     if description["type"] == "neutral_residues":
         matrices = _residue(shape, description)
+    moves = description["type"] == "spiel"
     return Adapter(
-        kind=description["type"],
+        kind="sparse_delta" if moves else description["type"],
         matrices=tuple(matrices),
         layers=shape.layers,
         density=1.0 if density is None else density,
         rank=description.get("r", 0),
-        gate=description.get("gate", "matrix"),
+        gate="none" if moves else description.get("gate", "matrix"),
         value_bytes=BYTES[description.get("dtype", "float32")],
+        gathers=description.get("gather", GATHER) / description.get("every", EVERY) * moves,
     )
 
 
