@@ -1,6 +1,7 @@
 """Tables: the numbers of the files, the paper's marked, and all text escaped."""
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_a_study_of_one_base_has_every_table(collected, name):
     study, paths = collected([arm("plain", "Base")])
     tables.run(name, study, paths)
     text = paths.table(name)[1].read_text()
-    assert name not in ("table4", "signs", "tuning") or re.search(
+    assert name not in ("table4", "signs", "tuning", "perplexity") or re.search(
         r"The study made\\_up has no .*\.\n$", text
     )
 
@@ -228,3 +229,21 @@ def test_costs_are_those_of_all_steps_up_to_one(collected):
     assert float(found["pruned", "4"]["seconds"]) == pytest.approx(5 * 70.1)
     # Nothing beside the largest is in memory at a time.
     assert found["pruned", "4"]["peak_memory_bytes"] == found["pruned", "0"]["peak_memory_bytes"]
+
+
+def test_perplexity_is_shown_beside_what_was_learnt_and_as_times_the_base_s(collected):
+    study, paths = collected()
+    for name, step, perplexity in (("plain", 0, 1.25), ("pruned", 4, 5.0)):
+        path = paths.checkpoint(name, 0, step).evaluation("sums")
+        content = json.loads(path.read_text())
+        content["metrics"]["perplexity"] = perplexity
+        path.write_text(json.dumps(content))
+    collect.run(study, paths)
+    found = {row["arm"]: row for row in made("perplexity", (study, paths))}
+    assert (found["plain"]["sums_perplexity"], found["plain"]["sums_perplexity_times"]) == (
+        "1.25",
+        "",
+    )
+    assert found["pruned"]["sums_perplexity_times"] == "4"
+    assert found["pruned"]["model"] == "RIGSA, step 4"
+    assert found["q1"]["sums_perplexity"] == ""
