@@ -100,10 +100,10 @@ TRAINING = [
     ({"training.learning_rate": "1e-4"}, "not '1e-4' (YAML reads 1e-4 as text"),
     ({"training.learning_rate": "0.1"}, "not '0.1' (write it without quotes)"),
     ({"training.learning_rate": 0}, "learning_rate is 0; it must be greater than 0"),
-    ({"training.learning_rate": []}, "learning_rate has 0 entries; it needs at least 2"),
-    ({"training.learning_rate": [0.01]}, "learning_rate has 1 entry; it needs at least 2"),
+    ({"training.learning_rate": []}, "learning_rate is empty; it needs at least 2"),
+    ({"training.learning_rate": [0.01]}, "learning_rate has one entry; it needs at least 2"),
     ({"training.learning_rate": [0.01, -1]}, "learning_rate.1 is -1; it must be greater than 0"),
-    ({"training.learning_rate": [0.01, 0.01]}, "learning_rate names 0.01 twice"),
+    ({"training.learning_rate": [0.01, 0.01]}, "learning_rate names something twice: [0.01, 0.01]"),
     (
         {"training.learning_rate": [0.01, 0.01000001]},
         "learning_rate has values that differ by less than one in 100,000",
