@@ -96,6 +96,10 @@ class SparseDeltaLayer(nn.Module, BaseTunerLayer):
         values = self.sparse_delta_values[adapter_name]
         return values, self.gate_of(adapter_name), self.places_of(adapter_name)
 
+    def merged_weight(self, weight: torch.Tensor, adapter_name: str) -> torch.Tensor:
+        """W0 with the adapter in it, in W0's dtype."""
+        return effective_weight(weight, *self.parts(adapter_name))
+
     def get_delta_weight(self, adapter_name: str) -> torch.Tensor:
         """α·ΔW as a dense matrix (out_features, in_features)."""
         values = self.sparse_delta_values[adapter_name]
@@ -127,7 +131,7 @@ class SparseDeltaLayer(nn.Module, BaseTunerLayer):
             if adapter not in self.sparse_delta_values:
                 continue
             with torch.no_grad():
-                merged = effective_weight(weight.data, *self.parts(adapter))
+                merged = self.merged_weight(weight.data, adapter)
             if safe_merge and not torch.isfinite(merged).all():
                 raise ValueError(f"Adapter {adapter} would make {self.module_name} not finite.")
             weight.data = merged
