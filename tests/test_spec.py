@@ -73,7 +73,7 @@ def test_the_keys_of_an_object_within_are_guarded_too() -> None:
             {"rule": "movement"},
             "SPEC has rule 'movement', which ranks by trained weights; give --previous-ada",
         ),
-        ({"rule": "gard"}, "SPEC has rule 'gard'; did you mean 'grad'? There are: grad, large_fin"),
+        ({"rule": "gard"}, "SPEC has rule 'gard'; did you mean 'grad'? There are: grad, grad_squ"),
         ({"scope": "block"}, "SPEC has scope 'block'; There are: global, layer, matrix."),
     ],
 )

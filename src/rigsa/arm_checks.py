@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rigsa import schedule
 from rigsa.adapters.reselection import EVERY, GATHER
-from rigsa.batches import cards, optimizer_steps, replayed
+from rigsa.batches import cards, optimizer_steps, replayed, steps_with_warmup
 from rigsa.catalog import BASE_MODELS
 from rigsa.errors import ConfigError
 from rigsa.mask_rules import (
@@ -15,7 +15,7 @@ from rigsa.mask_rules import (
     RULES_WITH_GRADIENTS,
     RULES_WITH_INITIAL_VALUES,
 )
-from rigsa.methods import COMMON, METHODS, knowing, most_lora_rank
+from rigsa.methods import COMMON, METHODS, full_description, knowing, most_lora_rank
 from rigsa.validation import one_of, shown
 
 if TYPE_CHECKING:
@@ -108,11 +108,21 @@ def check_training(arm: "Arm", rows: int | None, path: Path) -> None:
             f"{where}: adapter.gather is {gather}, but there are {steps} steps, so that the mask "
             "would never move; set it lower, or train longer."
         )
+    try:
+        if arm.warmup is not None:
+            steps_with_warmup(arm.warmup, arm.mask.get("batches", 1), rows)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: arms.{arm.name}.mask.{error}") from None
 
 
 def _check_adapter(base_model: Mapping[str, Any], arm: "Arm", where: str) -> None:
     adapter = arm.adapter
     _check_options(adapter, f"{where}.adapter")
+    if METHODS[adapter["type"]].needs_mask and arm.mask is None:
+        raise ConfigError(
+            f"{where}.adapter of type {adapter['type']!r} trains the weights of a mask; add "
+            f"{arm.name}.mask."
+        )
     if arm.base == "four_bit" and not METHODS[adapter["type"]].four_bit:
         raise ConfigError(
             f"{where}.base is four_bit, and a {adapter['type'].replace('_', ' ')} needs base: full."
@@ -137,7 +147,7 @@ def _check_adapter(base_model: Mapping[str, Any], arm: "Arm", where: str) -> Non
                     f"{where}.adapter.target_modules names {target!r}, which the base model has "
                     f"not; {one_of(target, LINEARS)}"
                 )
-    _check_rank(base_model, adapter, where)
+    _check_rank(base_model, adapter, f"{where}.adapter")
     if "width" in adapter and "share" in adapter:
         raise ConfigError(
             f"{where}.adapter has both width and share, of which one follows from the other; keep "
@@ -178,7 +188,7 @@ def _check_rank(base_model: Mapping[str, Any], adapter: Mapping[str, Any], where
     most, narrow = METHODS[adapter["type"]].most, _narrowest(base_model)
     if most is not None and narrow is not None and adapter["r"] > most(*narrow):
         raise ConfigError(
-            f"{where}.adapter.r is {adapter['r']}, but the base model is {narrow[0]} wide, and "
+            f"{where}.r is {adapter['r']}, but the base model is {narrow[0]} wide, and "
             f"{adapter['type']} takes at most {most(*narrow)} there; set it lower."
         )
 
@@ -213,7 +223,7 @@ def _rounds_stochastically(training: Mapping[str, Any]) -> bool:
 
 
 def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
-    mask, rule = arm.mask, arm.mask["rule"]
+    mask, rule, adapter = arm.mask, arm.mask["rule"], full_description(arm.adapter)
     if not METHODS[arm.adapter["type"]].masks:
         masked = [name for name, method in METHODS.items() if method.masks]
         raise ConfigError(
@@ -236,15 +246,17 @@ def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
             f"{where}.mask.rule {rule!r} looks at trained weights; set iterations to 2 or more, so "
             "that there is a dense step before it."
         )
-    closed = arm.adapter.get("gate", "matrix") != "none" and arm.adapter.get("gate_init") == 0
+    _check_gradients(study, arm, where)
+    closed = adapter.get("gate", "matrix") != "none" and adapter.get("gate_init") == 0
     if closed and rule in RULES_WITH_GRADIENTS:
         raise ConfigError(
             f"{where}.mask.rule {rule!r} ranks by gradients, all of which are 0 behind "
             "adapter.gate_init 0; set it to another number, or gate: none."
         )
-    if (arm.adapter.get("init") == "zero" or moves) and rule in RULES_WITH_INITIAL_VALUES:
-        zero = f"type {arm.adapter['type']}" if moves else "adapter.init zero"
-        way = "the rule random or grad" if moves else "init uniform, or the rule large_final"
+    if (adapter.get("init") == "zero" or moves) and rule in RULES_WITH_INITIAL_VALUES:
+        given = "init" in arm.adapter
+        zero = "adapter.init zero" if given else f"type {arm.adapter['type']}"
+        way = "init uniform, or the rule large_final" if given else "the rule random or grad"
         raise ConfigError(
             f"{where}.mask.rule {rule!r} looks at initial values, which {zero} makes all alike; "
             f"take {way}."
@@ -275,3 +287,21 @@ def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
             f"{where}.mask keeps {density:.2g} of a matrix of {keys} x {width} weights, which is "
             "none; set its density higher."
         )
+
+
+def _check_gradients(study: "Study", arm: "Arm", where: str) -> None:
+    """What a mask says of the gradients that its rule ranks by."""
+    for key in ("batches", "warmup"):
+        if key in arm.mask and arm.mask["rule"] not in RULES_WITH_GRADIENTS:
+            raise ConfigError(
+                f"{where}.mask.{key} is for rules that rank by gradients, which are "
+                f"{', '.join(sorted(RULES_WITH_GRADIENTS))}; take it out, or take one of these."
+            )
+    if arm.warmup is None:
+        return
+    if "r" not in arm.warmup["adapter"]:
+        raise ConfigError(
+            f"{where}.mask.warmup lacks the key 'r', the rank of what it trains, which "
+            f"{arm.name}.adapter does not say either; add it."
+        )
+    _check_rank(study.base_model_entry, arm.warmup["adapter"], f"{where}.mask.warmup")

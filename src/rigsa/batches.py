@@ -21,6 +21,20 @@ def optimizer_steps(training: Mapping[str, Any], rows: int) -> int:
     return steps
 
 
+def steps_with_warmup(warmup: Mapping[str, Any], batches: int, rows: int) -> int:
+    """Of the training that a mask's warm-up is the beginning of.
+
+    Raises ConfigError where it ends before the warm-up and the `batches` that are looked at then.
+    """
+    steps = optimizer_steps(warmup["training"], rows)
+    if warmup["steps"] + batches > steps:
+        raise ConfigError(
+            f"warmup.steps is {warmup['steps']}, and the gradients of {batches} more are taken, "
+            f"but a training has {steps} steps; set fewer."
+        )
+    return steps
+
+
 def replayed(training: Mapping[str, Any]) -> int:
     """Rows of each batch that are of source tasks; ConfigError where that is none or all of them.
 

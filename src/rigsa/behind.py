@@ -11,6 +11,8 @@ from rigsa.mask_rules import RULES_WITH_GRADIENTS
 
 # What words the source tasks' rows in a training that has some.
 REPLAY = "rigsa.training.replay"
+# What trains before a mask is chosen, where something does.
+WARMUP = "rigsa.training.warmup"
 TASK_KINDS = {
     "generator": "rigsa.tasks.generated",
     "images": "rigsa.tasks.textual_digits",
@@ -73,7 +75,8 @@ def _mask(settings: Mapping[str, Any]) -> dict[str, str]:
     modules = ["rigsa.masks.job", "rigsa.models.shapes"]
     if settings["rule"] in RULES_WITH_GRADIENTS:
         modules += ["rigsa.training.gradients", METHOD_MODULES[settings["adapter"]["type"]]]
-    return code_behind(*modules, only={"rigsa.masks.criteria": settings["rule"]})
+    without = () if "warmup" in settings else (WARMUP,)
+    return code_behind(*modules, only={"rigsa.masks.criteria": settings["rule"]}, without=without)
 
 
 def _task_data(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -11,7 +11,7 @@ RULES_AFTER_TRAINING = frozenset(
         "movement",
     }
 )
-RULES_WITH_GRADIENTS = frozenset({"snip", "grad"})
+RULES_WITH_GRADIENTS = frozenset({"snip", "grad", "grad_squared"})
 # Rules that say nothing where every initial value is 0.
 RULES_WITH_INITIAL_VALUES = frozenset(
     {"large_init", "small_init", "large_final_same_sign", "large_final_diff_sign", "snip"}

@@ -5,8 +5,9 @@ no other method has gets its type in workflow/schemas/study.schema.yaml; how man
 is said in `forecast.workload`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 # What every adapter's description holds.
 COMMON = ("type",)
@@ -19,16 +20,20 @@ class Method:
     Args:
         options: keys of its description in a study, which are options of its PEFT configuration.
         required: those of them that it must have.
+        fixed: what other methods have options for, and is always the same in this one.
         masks: it takes a mask.
         moves: it needs one, whose places move while it trains; its values begin at 0.
+        needs_mask: it makes no sense without one.
         four_bit: it can learn beside a 4-bit base model.
         most: the highest `r` on a model so wide whose keys are so wide; None without ranks.
     """
 
     options: tuple[str, ...]
     required: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     masks: bool = False
     moves: bool = False
+    needs_mask: bool = False
     four_bit: bool = False
     most: Callable[[int, int], int] | None = None
 
@@ -38,13 +43,14 @@ def most_lora_rank(width: int, keys: int) -> int:
     return width * keys // (width + keys)
 
 
+LOW_RANK = ("r", "lora_alpha", "lora_dropout", "use_rslora")
 METHODS = {
     "sparse_delta": Method(
         ("init", "init_scale", "gate", "gate_init", "dtype", "target_modules"), masks=True
     ),
     # Higher ranks than the model is wide learn nothing more.
     "lora": Method(
-        ("r", "lora_alpha", "lora_dropout", "use_rslora", "target_modules"),
+        (*LOW_RANK, "target_modules"),
         required=("r",),
         four_bit=True,
         most=lambda width, keys: width,
@@ -53,7 +59,21 @@ METHODS = {
     "shira": Method(("r", "target_modules"), required=("r",), most=most_lora_rank),
     "neutral_residues": Method(("width", "share", "coefficient"), four_bit=True),
     "spiel": Method(("every", "gather", "share", "dtype"), masks=True, moves=True),
+    # Without target_modules: masks are chosen over all linear layers.
+    "rosa": Method(
+        LOW_RANK,
+        required=("r",),
+        fixed={"init": "zero", "gate": "none"},
+        masks=True,
+        needs_mask=True,
+        most=lambda width, keys: width,
+    ),
 }
+
+
+def full_description(adapter: Mapping[str, Any]) -> dict[str, Any]:
+    """An adapter of a study with what is fixed in its method."""
+    return {**METHODS[adapter["type"]].fixed, **adapter}
 
 
 def knowing(option: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from rigsa import schedule
 from rigsa.bases import quantization_of
 from rigsa.mask_rules import RULES_WITH_GRADIENTS
+from rigsa.methods import full_description
 from rigsa.study import Arm, Benchmark, Study
 from rigsa.tasks.stock import stock_task
 
@@ -87,9 +88,11 @@ def mask_settings(study: Study, arm: str, seed: int, step: int, precision: str) 
             **_model_settings(study, arm, precision),
             "task": study.target_task,
             "batch_size": item.training["batch_size"],
+            **({"batches": mask["batches"]} if "batches" in mask else {}),
+            **({"warmup": item.warmup} if item.warmup else {}),
         }
     return {
-        "adapter": item.adapter,
+        "adapter": full_description(item.adapter),
         "rule": mask["rule"],
         "scope": mask.get("scope", "matrix"),
         **_lora_budget(item, step),

@@ -13,6 +13,7 @@ from typing import Any
 from rigsa import schedule
 from rigsa.catalog import SCHEMAS, read_catalog, read_checked
 from rigsa.errors import ConfigError
+from rigsa.methods import LOW_RANK
 from rigsa.study_checks import check_study
 from rigsa.validation import one_of, shown
 
@@ -61,6 +62,24 @@ class Arm:
         """Learning rates that are tried; none where the study gives the one."""
         rate = self.training["learning_rate"]
         return rate if self.trained and isinstance(rate, tuple) else ()
+
+    @property
+    def warmup(self) -> Mapping[str, Any] | None:
+        """The low-rank training before the gradients that the mask is chosen by, or None.
+
+        Its steps; its adapter, of which the arm's own has what the mask does not say; and its
+        settings, which are the arm's, for one card and the target task alone.
+        """
+        if self.mask is None or "warmup" not in self.mask:
+            return None
+        options = {**self.adapter, **self.mask["warmup"]}
+        low_rank = {key: options[key] for key in LOW_RANK if key in options}
+        others = ("gpus", "logs", "replay")
+        return {
+            "steps": options["steps"],
+            "adapter": {"type": "lora", **low_rank},
+            "training": {key: self.training[key] for key in self.training if key not in others},
+        }
 
     @property
     def trained(self) -> bool:

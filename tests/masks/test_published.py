@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from rigsa.masks.job import select_mask
 from rigsa.masks.storage import Mask, load_mask
 from rigsa.tensors import add_checksum
+from rigsa.training.gradient_sums import GradientSums
 
 SHAPES = {"layers.0.a": (4, 6), "layers.0.b": (3, 5)}
 SIZE = 39
@@ -29,6 +30,11 @@ LOTA: Places = ([5, 8, 16, 19], [3, 11, 14])
 # song-wx/SIFT 5bef8a0, sift/sift.py: sparse_rate 0.25 at the first gradient. It keeps
 # int(0.25 n) + 1 of n weights.
 SIFT: Places = ([0, 5, 8, 11, 13, 16, 19], [0, 3, 11, 14])
+# IST-DASLab/peft-rosa 810da6a, src/peft/tuners/rosa/{scheduler,hooks}.py: RosaScheduler with
+# schedule wl1, spa_num_grads 3, grad_acc_mode mean_squared, d 0.21, on layers whose backward passes
+# give these gradients. It keeps int(0.21 n) of n weights.
+ROSA: Places = ([2, 5, 13, 16, 21], [0, 8, 11])
+ROSA_SHIFTS = (11, 23, 37)
 
 
 def _values(shift: int) -> dict[str, torch.Tensor]:
@@ -79,3 +85,16 @@ def test_the_largest_gradients_of_each_matrix(tmp_path) -> None:
     spec = {"rule": "grad", "scope": "matrix", "density": 0.28}
     assert [round(0.28 * size) for size in (24, 15)] == [len(places) for places in SIFT]
     assert _chosen(tmp_path / "mask", spec, gradients=lambda: _values(11)) == SIFT
+
+
+def test_the_largest_squares_over_batches(tmp_path) -> None:
+    sums = GradientSums(squares=True)
+    for shift in ROSA_SHIFTS:
+        for name, gradient in _values(shift).items():
+            # A batch in two passes, which are summed before they are squared.
+            sums.add(name, gradient / 4)
+            sums.add(name, 3 * gradient / 4)
+        sums.end_batch()
+    spec = {"rule": "grad_squared", "scope": "matrix", "density": 0.21}
+    assert [round(0.21 * size) for size in (24, 15)] == [len(places) for places in ROSA]
+    assert _chosen(tmp_path / "mask", spec, gradients=lambda: sums.sums) == ROSA

@@ -99,6 +99,7 @@ def test_criteria_are_those_of_zhou_et_al() -> None:
         "large_final_diff_sign": [2.0, 1.0, 2.5, 0.5],
         "snip": [3.0, 1.0, 0.3, 1.0],
         "grad": [3.0, 0.5, 0.1, 2.0],
+        "grad_squared": [-3.0, 0.5, 0.1, 2.0],  # What it is given are squares already.
     }
     assert set(expected) == set(CRITERIA)
     for name, scores in expected.items():

@@ -15,7 +15,7 @@ from rigsa.models.loading import load_base, load_checkpoint, load_tokenizer
 from rigsa.paths import CheckpointPaths
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
 from rigsa.training.data import Collator, encode
-from rigsa.training.gradients import first_batch_gradients
+from rigsa.training.gradients import summed_gradients
 from rigsa.training.job import train
 from rigsa.training.loss import answer_logits
 from rigsa.training.order import Batches
@@ -140,9 +140,9 @@ def test_a_mask_of_another_model_is_refused(small_study, tmp_path) -> None:
 def test_gradients_of_the_first_batch(small_study, micro_batch: int) -> None:
     """Those of ΔW in W0 + α·ΔW, which are α times those of the plain weights."""
     base, task = small_study
-    spec = {**SPEC, "batch_size": 8}
+    spec = {**SPEC, "rule": "grad", "batch_size": 8}
     machine = Machine(micro_batch_size=micro_batch)
-    found = first_batch_gradients(spec, base, task, machine)
+    found = summed_gradients(spec, base, task, machine)
     model = load_base(base, Machine()).requires_grad_(True)
     rows = encode(
         map(messages, read_jsonl(task / "train.jsonl")), ANSWER_OPENING, load_tokenizer(base)

@@ -2,11 +2,13 @@
 
 from tests.workflow.edits import GONE
 
+MASK = "arms.rigsa.mask"
 NAN, INFINITE = float("nan"), float("inf")
 SPARSE = {"type": "sparse_delta", "init": "zero"}
 NEUTRAL = {"type": "neutral_residues"}
 SPIEL = {"type": "spiel"}
 BY_CHANCE = {"rule": "random", "density": 0.1}
+ROSA = {"type": "rosa", "r": 4}
 NAME = "it must be made of at most 60 letters, digits and _"
 TITLE = "it must be one line of at most 200 characters that begins with none of = + - @"
 
@@ -17,6 +19,11 @@ def replay(**keys: object) -> dict[str, object]:
 
 def arm(**keys: object) -> dict[str, object]:
     return {"arms.new": {"title": "New", **keys}}
+
+
+def warmed(rule: str = "grad", **keys: object) -> dict[str, object]:
+    warmup = {"steps": 4, "r": 4, **keys}
+    return {MASK: {"rule": rule, "density": 0.1, "warmup": warmup}}
 
 
 WHOLE = [
@@ -193,7 +200,7 @@ ADAPTERS = [
     ),
     (
         {"arms.rigsa.adapter.r": 4},
-        "adapter.r is an option of lora and shira, and sparse_delta has only init, init_scale",
+        "adapter.r is an option of lora and shira and rosa, and sparse_delta has only init, ",
     ),
     (
         {"arms.qlora_r1.adapter.gate": "none"},
@@ -201,7 +208,7 @@ ADAPTERS = [
     ),
     (
         arm(adapter={"type": "shira", "r": 4, "lora_alpha": 8}),
-        "adapter.lora_alpha is an option of lora, and shira has only r, target_modules; take",
+        "adapter.lora_alpha is an option of lora and rosa, and shira has only r, target_modules; t",
     ),
     (arm(adapter={"type": "shira"}), "arms.new.adapter lacks the key 'r'"),
     (arm(adapter={"type": "shira", "r": 65}), "r is 65, but the base model is 128 wide, and sh"),
@@ -250,6 +257,25 @@ ADAPTERS = [
         arm(adapter={**SPIEL, "dtype": "bfloat16"}, mask=BY_CHANCE),
         "in which small steps are lost with optimizer",
     ),
+    (arm(adapter=ROSA), "adapter of type 'rosa' trains the weights of a mask; add new.mask"),
+    (
+        arm(adapter={**ROSA, "gate": "none"}, mask=BY_CHANCE),
+        "adapter.gate is an option of sparse_delta, and rosa has only r, lora_alpha, lora_dropout",
+    ),
+    (arm(adapter={"type": "rosa"}, mask=BY_CHANCE), "adapter lacks the key 'r'"),
+    (arm(adapter={**ROSA, "r": 999}, mask=BY_CHANCE), "r is 999, but the base model is 128 wide"),
+    (
+        arm(adapter=ROSA, mask=BY_CHANCE, base="four_bit"),
+        "is four_bit, and a rosa needs base: full",
+    ),
+    (
+        arm(adapter=ROSA, mask={**BY_CHANCE, "rule": "snip"}),
+        "'snip' looks at initial values, which type rosa makes all alike; take the rule random or",
+    ),
+    (
+        arm(adapter=ROSA, mask={**BY_CHANCE, "rule": "large_final"}),
+        "'large_final' looks at trained weights; set iterations to 2 or more",
+    ),
     ({"arms.qlora_r1.adapter.r": 0}, "adapter.r is 0; it must be at least 1"),
     ({"arms.qlora_r1.adapter.r": 4096}, "r is 4096, but the base model is 128 wide"),
     ({"arms.qlora_r1.adapter.lora_dropout": 1}, "lora_dropout is 1; it must be at least 0 and l"),
@@ -264,12 +290,11 @@ ADAPTERS = [
     ),
 ]
 
-MASK = "arms.rigsa.mask"
 MASKS = [
     ({f"{MASK}.density": 0}, "density is 0; it must be greater than 0 and at most 1"),
     (
         {f"{MASK}.rule": "large_finale"},
-        "did you mean 'large_final'? There are: grad, large_final, ",
+        "did you mean 'large_final'? There are: grad, grad_squared, large_final, ",
     ),
     ({f"{MASK}.scope": "block"}, "scope is 'block'; There are: global, layer, matrix."),
     ({f"{MASK}.lora_rank": 4}, "density_of, lora_rank; it says density and lora_rank"),
@@ -280,6 +305,20 @@ MASKS = [
     (
         {MASK: {"rule": "grad", "density": 0.1}, "arms.rigsa.adapter.gate_init": 0},
         "'grad' ranks by gradients, all of which are 0 behind adapter.gate_init 0; set it to",
+    ),
+    (
+        warmed("random"),
+        "mask.warmup is for rules that rank by gradients, which are grad, grad_squared, snip; ta",
+    ),
+    ({MASK: {"rule": "random", "density": 0.1, "batches": 2}}, "mask.batches is for rules that"),
+    ({MASK: {"rule": "grad", "density": 0.1, "batches": 0}}, "batches is 0; it must be at least 1"),
+    ({**warmed(), f"{MASK}.warmup.r": GONE}, "mask.warmup lacks the key 'r', the rank of what it"),
+    (warmed(r=999), "mask.warmup.r is 999, but the base model is 128 wide"),
+    ({**warmed(), f"{MASK}.warmup.steps": GONE}, "warmup lacks the key 'steps'"),
+    (warmed(type="lora"), "unknown key arms.rigsa.mask.warmup.type"),
+    (
+        warmed(steps=10**6),
+        "arms.rigsa.mask.warmup.steps is 1000000, and the gradients of 1 more are taken, but a t",
     ),
     ({f"{MASK}.density": 1.5}, "density is 1.5; it must be"),
     ({f"{MASK}.density": 1e-6}, "keeps 1e-06 of a matrix of 128 x 128 weights, which is none"),

@@ -25,8 +25,8 @@ def saved_in_layer(work: Workload) -> int:
     shape, size = work.shape, work.weight_bytes
     norms = 2 * FLOAT32 * (shape.hidden + 1)
     linear_inputs = size * (2 * shape.hidden + shape.intermediate)
-    if work.adapter.kind == "lora":
-        linear_inputs = lora_inputs(work)
+    if work.adapter.low_rank:
+        linear_inputs = low_rank_inputs(work, linear_inputs)
     if work.adapter.kind == "neutral_residues":
         linear_inputs = residue_inputs(work)
     attention = size * (2 * shape.queries + 2 * shape.keys) + FLOAT32 * shape.heads
@@ -45,14 +45,13 @@ def formed_weights(work: Workload) -> int:
     return (adapter.adapted * work.weight_bytes + delta) // adapter.layers
 
 
-def lora_inputs(work: Workload) -> int:
-    """Bytes a token: PEFT turns each matrix's input into the adapter's own float32, where the
-    model's type is another; each of them keeps what A made of it for B."""
-    shape, adapter = work.shape, work.adapter
-    if work.weight_bytes == FLOAT32:
-        inputs = FLOAT32 * (2 * shape.hidden + shape.intermediate)
-    else:
-        inputs = FLOAT32 * sum(columns for _, columns in adapter.matrices)
+def low_rank_inputs(work: Workload, inputs: int) -> int:
+    """Bytes a token: each matrix's input is turned into the adapter's own float32, where the
+    model's type is another, and ΔW needs it as it was; each keeps what A made of it for B."""
+    adapter = work.adapter
+    if work.weight_bytes != FLOAT32:
+        turned = FLOAT32 * sum(columns for _, columns in adapter.matrices)
+        inputs = turned + (inputs if adapter.formed else 0)
     return inputs + FLOAT32 * adapter.rank * len(adapter.matrices)
 
 

@@ -20,9 +20,9 @@ def mask_bytes(adapter: Adapter) -> int:
 
 
 def checkpoint_bytes(adapter: Adapter, log_lines: int) -> int:
-    """The saved adapter with the places of its values, a sparse delta's as a mask; and the log."""
+    """The saved adapter with the places of its values, SHiRA's apart as a mask; and the log."""
     places = index_bytes(adapter)
-    if adapter.kind == "sparse_delta" and adapter.density < 1:
+    if adapter.formed and adapter.density < 1:
         places = mask_bytes(adapter)
     log = log_lines * LOG_BYTES_PER_MATRIX * adapter.layers * len(adapter.matrices)
     return value_bytes(adapter) + places + log + SMALL_FILES

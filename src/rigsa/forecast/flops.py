@@ -33,15 +33,14 @@ def training_flops(work: Workload) -> float:
 
 def adapter_flops(adapter: Adapter, recompute: bool) -> float:
     """Operations a token for the adapter's own gradients, and for products beside the model's."""
-    if adapter.kind in ("sparse_delta", "shira"):
-        return 2 * adapter.adapted * (1 + adapter.gathers)
-    return (8 if recompute else 6) * adapter.values
+    formed = 2 * adapter.adapted * (1 + adapter.gathers) if adapter.formed else 0
+    return formed + (8 if recompute else 6) * adapter.beside_values
 
 
 def forward_starts(shape: ModelShape, adapter: Adapter | None, four_bit: bool) -> int:
     """Operations that a forward pass starts; `adapter` is None where it is merged."""
     layer = LAYER_STARTS + (UNPACKING_STARTS * len(shape.layer_linears) if four_bit else 0)
-    if adapter is not None and adapter.kind == "lora":
+    if adapter is not None and adapter.low_rank:
         layer += LORA_STARTS * len(adapter.matrices)
     if adapter is not None and adapter.kind == "neutral_residues":
         layer += RESIDUE_STARTS
@@ -56,13 +55,16 @@ def pass_bytes(work: Workload) -> float:
     """
     adapter, size = work.adapter, work.weight_bytes
     times = 3 if work.recompute else 2
-    if adapter.kind in ("sparse_delta", "shira"):
-        formed = adapter.adapted * (3 * size) + adapter.values * adapter.value_bytes
-        gradient = 2 * adapter.adapted * size + 3 * adapter.values * adapter.value_bytes
-        return times * formed + gradient
-    unpacked = unpacking_bytes(work.shape, size) if work.four_bit else 0
-    rows = work.micro_batch * work.tokens
-    return times * (unpacked + rows * output_bytes(adapter, size))
+    each = gradient = 0.0
+    if adapter.formed:
+        values = adapter.formed_values * adapter.value_bytes
+        each = adapter.adapted * (3 * size) + values
+        gradient = 2 * adapter.adapted * size + 3 * values
+    if adapter.beside_values:
+        each += work.micro_batch * work.tokens * output_bytes(adapter, size)
+    if work.four_bit:
+        each += unpacking_bytes(work.shape, size)
+    return times * each + gradient
 
 
 def output_bytes(adapter: Adapter, size: int) -> float:

@@ -1,7 +1,7 @@
 """Every job of a study with its time, memory and disk, in the order of the study."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rigsa.forecast import disk
@@ -11,7 +11,7 @@ from rigsa.forecast.memory import base_bytes, training_peak
 from rigsa.forecast.setting import AUTO, Setting
 from rigsa.forecast.speed import CORE_FLOPS, READ_BYTES_PER_SECOND, START_SECONDS
 from rigsa.forecast.training import training_seconds
-from rigsa.forecast.workload import FLOAT32
+from rigsa.forecast.workload import FLOAT32, Workload, adapter_of
 from rigsa.mask_rules import RULES_WITH_GRADIENTS
 from rigsa.study import Arm, Benchmark, Checkpoint
 
@@ -139,16 +139,32 @@ def mask_job(setting: Setting, arm: Arm, point: Checkpoint) -> Job:
     held = largest * (2 * FLOAT32 + 8) + disk.mask_bytes(adapter)
     seconds = adapter.adapted / MASKED_WEIGHTS_PER_SECOND
     if arm.mask["rule"] in RULES_WITH_GRADIENTS:
-        # One batch through the dense adapter, where the workflow runs and not on the card.
-        work = setting.workload(arm, 0)
-        held += training_peak(work)
-        seconds += arm.training["batch_size"] * training_flops(work) / CORE_FLOPS
+        # Where the workflow runs and not on the card.
+        work, steps, sums = gradient_work(setting, arm)
+        held += training_peak(work) + sums
+        seconds += steps * arm.training["batch_size"] * training_flops(work) / CORE_FLOPS
     return Job(
         "select_mask", point.arm, point.seed, point.step,
         seconds=seconds,
         host_bytes=setting.process_bytes + held,
         disk_bytes=disk.mask_bytes(adapter),
     )  # fmt: skip
+
+
+def gradient_work(setting: Setting, arm: Arm) -> tuple[Workload, int, int]:
+    """What a mask job trains for its gradients, in how many steps, and the bytes of their sums.
+
+    That is the dense adapter or, before them, a low-rank one. The sums are a float32 for each
+    weight, and another one while a batch is added to those before it.
+    """
+    work, batches = setting.workload(arm, 0), arm.mask.get("batches", 1)
+    if arm.warmup is None:
+        adapter, before = replace(work.adapter, density=1.0), 0
+    else:
+        adapter = adapter_of(setting.shape, arm.warmup["adapter"], None)
+        before = arm.warmup["steps"]
+    sums = FLOAT32 * adapter.adapted * min(2, batches)
+    return replace(work, adapter=adapter), before + batches, sums
 
 
 def training_job(setting: Setting, arm: Arm, point: Checkpoint) -> Job:

@@ -90,12 +90,11 @@ def value_bytes(adapter: Adapter) -> int:
 
 
 def index_bytes(adapter: Adapter) -> int:
-    """Where the values belong: int32 places of a sparse delta that is not dense; SHiRA's int32 rows
-    and columns."""
+    """Where the values belong: int32 places of a ΔW that is not dense; SHiRA's int32 rows and
+    columns."""
     if adapter.kind == "shira":
         return 2 * FLOAT32 * adapter.values
-    sparse = adapter.kind == "sparse_delta" and adapter.density < 1
-    return FLOAT32 * adapter.values if sparse else 0
+    return FLOAT32 * adapter.formed_values if adapter.density < 1 else 0
 
 
 def gathered_bytes(adapter: Adapter) -> int:
@@ -133,6 +132,6 @@ def turn_bytes(work: Workload) -> int:
     weights unpacked."""
     adapted = work.adapter.matrices if work.adapter.mergeable else work.shape.layer_linears.values()
     largest = max(rows * columns for rows, columns in adapted)
-    if work.adapter.kind in ("sparse_delta", "shira"):
+    if work.adapter.formed:
         return 2 * largest * work.weight_bytes
     return largest * work.weight_bytes if work.four_bit else 0

@@ -11,7 +11,9 @@ from rigsa.forecast.shape import Matrix, ModelShape
 from rigsa.validation import one_of
 
 FLOAT32 = 4
-KINDS = ("sparse_delta", "lora", "shira", "neutral_residues", "spiel")
+KINDS = ("sparse_delta", "lora", "shira", "neutral_residues", "spiel", "rosa")
+# Those that form W0 + ΔW for a layer's turn, and those with B·A beside it; RoSA does both.
+FORMED, LOW_RANK = ("sparse_delta", "shira", "rosa"), ("lora", "rosa")
 BYTES = {"float32": FLOAT32, "bfloat16": 2}
 
 
@@ -24,8 +26,8 @@ class Adapter:
         matrices: (out_features, in_features) of those of one decoder layer; of neutral residues
             W_i, W_g and W_o.
         layers: decoder layers.
-        density: share of a sparse delta's weights that are free.
-        rank: of LoRA; SHiRA has as many values as LoRA of its rank.
+        density: share of ΔW's weights that are free.
+        rank: of B·A; SHiRA has as many values as LoRA of its rank.
         gate: groups that share one gate of a sparse delta, "matrix", "layer", "global" or "none".
         value_bytes: of one value and of its gradient.
         gathers: share of the steps in which it sums gradients of all weights, or of some of them.
@@ -50,11 +52,35 @@ class Adapter:
         return self.layers * sum(rows for rows, _ in self.matrices)
 
     @property
+    def formed(self) -> bool:
+        return self.kind in FORMED
+
+    @property
+    def low_rank(self) -> bool:
+        return self.kind in LOW_RANK
+
+    @property
+    def formed_values(self) -> int:
+        """Of ΔW."""
+        if self.kind == "shira":
+            return self._of_rank
+        return round(self.density * self.adapted) if self.formed else 0
+
+    @property
+    def beside_values(self) -> int:
+        """Of matrices that stay beside the model's."""
+        if self.low_rank:
+            return self._of_rank
+        return 0 if self.formed else self.adapted
+
+    @property
+    def _of_rank(self) -> int:
+        return self.rank * self.layers * sum(sum(matrix) for matrix in self.matrices)
+
+    @property
     def values(self) -> int:
         """Trained values without gates."""
-        if self.kind in ("lora", "shira"):
-            return self.rank * self.layers * sum(sum(matrix) for matrix in self.matrices)
-        return round(self.density * self.adapted)
+        return self.formed_values + self.beside_values
 
     @property
     def mergeable(self) -> bool:
@@ -63,7 +89,7 @@ class Adapter:
     @property
     def gates(self) -> int:
         """Values of the gates: a number each, or a vector and a number a block."""
-        if self.kind in ("lora", "shira"):
+        if self.kind in ("lora", "shira", "rosa"):
             return 0
         if self.kind == "neutral_residues":
             return self.layers * (self.matrices[0][1] + 1)
@@ -76,8 +102,8 @@ class Adapter:
 
     @property
     def tensors(self) -> int:
-        """Trained tensors: a value tensor a matrix, or LoRA's two, and the gates."""
-        each = 2 if self.kind == "lora" else 1
+        """Trained tensors: a value tensor a matrix, A and B where they are, and the gates."""
+        each = 2 * self.low_rank + (self.kind != "lora")
         gates = 2 * self.layers if self.kind == "neutral_residues" else self.gates
         return each * self.layers * len(self.matrices) + gates
 

@@ -19,13 +19,15 @@ Tensor = torch.Tensor
 class Criterion:
     """`score(i, f, g)`, and `eligible(i, f)` or None where every free weight is.
 
-    i and g are None where they are not needed: both take time to make.
+    i and g are None where they are not needed: both take time to make. g is the gradient's sum over
+    batches, or that of its square where the criterion `squares` it.
     """
 
     score: Callable[[Tensor | None, Tensor, Tensor | None], Tensor]
     eligible: Callable[[Tensor, Tensor], Tensor] | None = None
     needs_initial: bool = True
     needs_gradient: bool = False
+    squares: bool = False
 
 
 # Each entry has its own fingerprint: what one rule does is said in its entry and nowhere else here.
@@ -40,4 +42,7 @@ CRITERIA = {
     "large_final_diff_sign": Criterion(lambda i, f, g: f.abs(), lambda i, f: ~same_sign(i, f)),
     "snip": Criterion(lambda i, f, g: (g * i).abs(), needs_gradient=True),
     "grad": Criterion(lambda i, f, g: g.abs(), needs_initial=False, needs_gradient=True),
+    "grad_squared": Criterion(
+        lambda i, f, g: g, needs_initial=False, needs_gradient=True, squares=True
+    ),
 }

@@ -37,11 +37,9 @@ def _select_mask(options: Namespace) -> None:
     _check_rule(spec["rule"], spec["scope"], options)
 
     def gradients() -> dict[str, Any]:
-        from rigsa.training.gradients import first_batch_gradients
+        from rigsa.training.gradients import summed_gradients
 
-        return first_batch_gradients(
-            spec, options.base_model, options.task_data, machine_of(options)
-        )
+        return summed_gradients(spec, options.base_model, options.task_data, machine_of(options))
 
     # Threads share the matrices, not each operation: blocks of a matrix are too small for that.
     together = spec["scope"] == "global"
@@ -207,7 +205,8 @@ STEPS = (
         "Choose which weights the next training may move.",
         "Ranks the free weights by the spec's rule and keeps as many as its schedule says: by the\n"
         "trained weights of the step before (RIGSA: the largest of those that kept their sign),\n"
-        "by chance, or by the gradient of the first batch. Writes one bit a weight.",
+        "by chance, or by the gradient of the first batch or after a low-rank warm-up. Writes one\n"
+        "bit a weight.",
         (
             SPEC,
             BASE_MODEL,
