@@ -7,6 +7,7 @@ import pytest
 from rigsa.config import read_config, resolve_device
 from rigsa.definitions import Definitions
 from rigsa.errors import ConfigError
+from rigsa.forecast import jobs as forecasts
 from rigsa.forecast.requests import Requests, check_card
 from rigsa.jobs import Job
 from rigsa.paths import ResultPaths
@@ -60,3 +61,21 @@ def test_masks_from_gradients_need_a_model(tmp_path, project_root) -> None:
     study = replace(requests.study, arms=arms)
     again = Requests(study, requests.paths, requests.config, "cuda")
     assert again.megabytes(mask) > 3 * plain
+
+
+def test_a_warmup_before_a_mask_is_trained_on_the_card(tmp_path, project_root) -> None:
+    def forecast(steps: int, **more: int) -> forecasts.Job:
+        requests = _requests("paper", tmp_path, gpu_card="rtx4090")
+        mask = {"rule": "grad_squared", "density": 0.006, **more}
+        mask["warmup"] = {"steps": steps, "r": 16}
+        arm = replace(requests.study.arms["rigsa"], mask=mask, iterations=1)
+        study = replace(requests.study, arms={"rigsa": arm})
+        again = Requests(study, requests.paths, requests.config, "cuda")
+        return again.forecast(Job("select_mask", "rigsa", 0, 0))
+
+    one, more, several = forecast(63), forecast(127), forecast(63, batches=2)
+    # Of 1.6 billion weights: a float32 each, and the model's own bfloat16.
+    assert one.device_bytes > 9.6e9
+    assert several.device_bytes - one.device_bytes == pytest.approx(4 * 1610612736)
+    assert (more.seconds - one.seconds) / (several.seconds - one.seconds) == pytest.approx(64)
+    assert one.host_bytes > 4 * 1610612736

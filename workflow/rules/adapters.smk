@@ -1,5 +1,7 @@
 # The two moves of every method: choose a mask, train.
 MASK_INPUTS = ("previous_adapter", "previous_mask", "reference_mask", "task_data")
+# Before these masks are chosen there is a short training, which has a card and the settings of one.
+WARMED_UP = [arm.name for arm in STUDY.arms.values() if arm.warmup]
 
 
 rule select_mask:
@@ -12,20 +14,25 @@ rule select_mask:
         PATHS.log("select_mask", "{arm}", "seed{seed}", "step{step}"),
     # The chain of an IMP arm is the longest path: its jobs go before evaluations.
     priority: 20
-    localrule: SMALL_MODEL
+    localrule: SMALL_MODEL and not (GPU and WARMED_UP)
     conda:
         ENVIRONMENT
     threads: config["threads"]["train"]
     resources:
+        gpu=lambda wildcards: GPU * (wildcards.arm in WARMED_UP),
         runtime=minutes_of("select_mask"),
         mem_mb=megabytes_of("select_mask"),
     params:
         spec=spec_of("select_mask"),
         base_model=untracked(base_model),
         files=untracked(flags_of("select_mask", *MASK_INPUTS)),
+        machine=untracked(
+            lambda wildcards: (MODEL_FLAGS + TRAINING_FLAGS)
+            * (wildcards.arm in WARMED_UP)
+        ),
     shell:
         "rigsa select-mask {params.spec:q} --base-model {params.base_model:q} {params.files:q} "
-        "--output {output.mask:q} --threads {threads} 2> {log:q}"
+        "--output {output.mask:q} --threads {threads} {params.machine:q} 2> {log:q}"
 
 
 rule train:

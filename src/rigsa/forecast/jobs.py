@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rigsa.batches import pass_size
 from rigsa.forecast import disk
 from rigsa.forecast.evaluation import evaluation_memory, evaluation_seconds
 from rigsa.forecast.flops import embedding_training_flops, forward_starts, training_flops
 from rigsa.forecast.memory import base_bytes, training_peak
 from rigsa.forecast.setting import AUTO, Setting
 from rigsa.forecast.speed import CORE_FLOPS, READ_BYTES_PER_SECOND, START_SECONDS
-from rigsa.forecast.training import training_seconds
+from rigsa.forecast.training import step_seconds, training_seconds
 from rigsa.forecast.workload import FLOAT32, Workload, adapter_of
 from rigsa.mask_rules import RULES_WITH_GRADIENTS
 from rigsa.study import Arm, Benchmark, Checkpoint
@@ -138,33 +139,52 @@ def mask_job(setting: Setting, arm: Arm, point: Checkpoint) -> Job:
     # Layer by layer: values, scores and their order.
     held = largest * (2 * FLOAT32 + 8) + disk.mask_bytes(adapter)
     seconds = adapter.adapted / MASKED_WEIGHTS_PER_SECOND
-    if arm.mask["rule"] in RULES_WITH_GRADIENTS:
-        # Where the workflow runs and not on the card.
-        work, steps, sums = gradient_work(setting, arm)
-        held += training_peak(work) + sums
-        seconds += steps * arm.training["batch_size"] * training_flops(work) / CORE_FLOPS
-    return Job(
+    batches = arm.mask.get("batches", 1)
+    if arm.mask["rule"] in RULES_WITH_GRADIENTS and arm.warmup is None:
+        # Batches through the dense adapter, where the workflow runs and not on the card.
+        work = setting.workload(arm, 0)
+        work = replace(work, adapter=replace(work.adapter, density=1.0))
+        held += training_peak(work) + sum_bytes(work, batches)
+        seconds += batches * arm.training["batch_size"] * training_flops(work) / CORE_FLOPS
+    job = Job(
         "select_mask", point.arm, point.seed, point.step,
         seconds=seconds,
         host_bytes=setting.process_bytes + held,
         disk_bytes=disk.mask_bytes(adapter),
     )  # fmt: skip
+    return job if arm.warmup is None else _warmed_up(setting, arm, job, batches)
 
 
-def gradient_work(setting: Setting, arm: Arm) -> tuple[Workload, int, int]:
-    """What a mask job trains for its gradients, in how many steps, and the bytes of their sums.
+def sum_bytes(work: Workload, batches: int) -> int:
+    """Of gradients: a float32 for each weight, and another where a batch is added to others."""
+    return FLOAT32 * work.adapter.adapted * min(2, batches)
 
-    That is the dense adapter or, before them, a low-rank one. The sums are a float32 for each
-    weight, and another one while a batch is added to those before it.
-    """
-    work, batches = setting.workload(arm, 0), arm.mask.get("batches", 1)
-    if arm.warmup is None:
-        adapter, before = replace(work.adapter, density=1.0), 0
-    else:
-        adapter = adapter_of(setting.shape, arm.warmup["adapter"], None)
-        before = arm.warmup["steps"]
-    sums = FLOAT32 * adapter.adapted * min(2, batches)
-    return replace(work, adapter=adapter), before + batches, sums
+
+def _warmed_up(setting: Setting, arm: Arm, job: Job, batches: int) -> Job:
+    """A mask job with the low-rank training before it, which has a card."""
+    adapter = adapter_of(setting.shape, arm.warmup["adapter"], None)
+    training = arm.warmup["training"]
+    rows = pass_size(training, setting.micro_batch_size)
+
+    def work(rows: int) -> Workload:
+        return replace(setting.workload(arm, 0, rows), adapter=adapter, parts=1)
+
+    def peak(rows: int) -> int:
+        return training_peak(work(rows)) + sum_bytes(work(rows), batches)
+
+    each = step_seconds(work(rows), training, setting.speed)
+    # The sums are in the machine's memory when they are ranked.
+    held = job.host_bytes - setting.process_bytes + sum_bytes(work(rows), batches=1)
+    return replace(
+        job,
+        seconds=job.seconds + (arm.warmup["steps"] + batches) * each,
+        start_seconds=_start(setting),
+        device_bytes=_device(setting, peak(rows)),
+        host_bytes=held + _host(setting, peak(rows)),
+        rows=rows,
+        most_rows=largest_batch(peak, setting.room),
+        bytes_at_one=_device(setting, peak(1)),
+    )
 
 
 def training_job(setting: Setting, arm: Arm, point: Checkpoint) -> Job:

@@ -70,8 +70,7 @@ class Plan:
         return f"{item.title}, step {step}" if item.iterations > 1 else item.title
 
     def _misfit(self, job: Job) -> str:
-        training = job.rule == "train"
-        key = "micro_batch_size" if training else "eval_batch_size"
+        key = "eval_batch_size" if job.rule == "evaluate" else "micro_batch_size"
         has = f"{self.setting.card.name} has room for {self.setting.room / GIB:.1f} GiB"
         takes = f"{job.name} takes {self.tensors(job) / GIB:.1f} GiB at {key} {job.rows}, and {has}"
         if job.most_rows:
@@ -79,7 +78,9 @@ class Plan:
         return f"{takes}, too little even for one row: {self._way_out(job)}."
 
     def _way_out(self, job: Job) -> str:
-        if job.rule != "train":
+        if job.rule == "select_mask":
+            return "let its rule look at one of the batches, or use a card with more memory"
+        if job.rule == "evaluate":
             return "give the benchmark a smaller fewshot, or use a card with more memory"
         arm = self.setting.study.arm(job.arm)
         ways = []

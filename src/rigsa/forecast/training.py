@@ -11,7 +11,12 @@ from rigsa.forecast.workload import Workload
 
 
 def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, speed: Speed) -> float:
-    """Of all steps; the job's start and the look at held-out items are left out.
+    """Of all steps; the job's start and the look at held-out items are left out."""
+    return optimizer_steps(training, rows) * step_seconds(work, training, speed)
+
+
+def step_seconds(work: Workload, training: Mapping[str, Any], speed: Speed) -> float:
+    """Of one step.
 
     Several cards work at the same time; what goes from one to another is not counted.
     """
@@ -24,4 +29,4 @@ def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, spe
     state = optimizer_bytes(work.optimizer, work.adapter)
     step = optimizer_step_bytes(work, state) / speed.bandwidth
     splits = -(-part_size(training) // work.micro_batch)
-    return optimizer_steps(training, rows) * (splits * one + step)
+    return splits * one + step

@@ -52,7 +52,9 @@ def _select_mask(options: Namespace) -> None:
         "task_data": options.task_data and inputs.data(options.task_data),
     }
     given = {name: item for name, item in given.items() if item}
-    with recorded("select_mask", spec, [options.output], given, threads=options.threads):
+    made = [options.output]
+    where = {"device": options.device, "threads": options.threads}
+    with recorded("select_mask", spec, made, given, **where):
         select_mask(
             spec,
             adapted_shapes(options.base_model),
@@ -228,6 +230,7 @@ STEPS = (
             argument("--task-data", type=Path, metavar="DIR", help="for rules that need gradients"),
             output("mask.safetensors to write"),
             *MACHINE,
+            *TRAINING_MACHINE,
         ),
         _select_mask,
     ),

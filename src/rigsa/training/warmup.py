@@ -39,7 +39,7 @@ def add_gradients_after_warmup(
     The first `spec["warmup"]["steps"]` steps of a training with `spec["warmup"]["adapter"]` add
     nothing, and the `spec["batches"]` steps after them, or one, add theirs while it trains on. It
     is the beginning of a whole training: learning rates are those of its schedule (RoSA, arXiv
-    2401.04679, section 4; IST-DASLab/peft-rosa, schedule wl64).
+    2401.04679; the schedule wl64 of IST-DASLab/peft-rosa).
 
     Raises RigsaError where a loss or gradient is no number, ConfigError where the whole training is
     shorter than that.

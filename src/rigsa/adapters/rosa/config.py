@@ -11,7 +11,7 @@ PEFT_TYPE = "ROSA"
 
 @dataclass
 class RosaConfig(SparseDeltaConfig):
-    """W = W0 + (lora_alpha/r)·B·A + ΔW on linear layers (RoSA, arXiv 2401.04679, section 3).
+    """W = W0 + (lora_alpha/r)·B·A + ΔW on linear layers (RoSA, arXiv 2401.04679).
 
     What is said of ΔW is a sparse delta's, which here begins at zero and has no gate. Defaults of
     the low-rank part are those of PEFT's LoRA.
