@@ -42,6 +42,39 @@ def test_a_density_reaches_all_that_follows_from_its_masks(study: Study) -> None
     assert not any(job.arm.startswith(("qlora", "base")) for job in jobs)
 
 
+@pytest.mark.parametrize(
+    ("arm", "training", "chosen_anew"),
+    [
+        ("rosa", {"learning_rate": 0.1}, True),
+        ("rosa", {"epochs": 2}, True),
+        ("rosa", {"gpus": 2}, False),
+        ("rosa", {"logs": 5}, False),
+        ("sift", {"learning_rate": 0.1}, False),
+        ("sift", {"batch_size": 8}, True),
+    ],
+)
+def test_a_training_decides_the_mask_that_has_a_warmup(
+    project_root, arm: str, training: dict, chosen_anew: bool
+) -> None:
+    study = load_study("methods_quick")
+    after = changed(study, arm, training={**study.arms[arm].training, **training})
+    jobs = redefined(study, after)
+    assert Job("train", arm) in jobs
+    assert (Job("select_mask", arm) in jobs) == chosen_anew
+
+
+def test_a_warmup_decides_its_mask(project_root) -> None:
+    study = load_study("methods_quick")
+    mask = study.arms["rosa"].mask
+    for more in ({"batches": 2}, {"warmup": {"steps": 5}}, {"warmup": {"steps": 4, "r": 2}}):
+        after = changed(study, "rosa", mask={**mask, **more})
+        assert Job("select_mask", "rosa") in redefined(study, after)
+    # What its own adapter says already.
+    same = {**mask, "warmup": {"steps": 4, "r": 4, "lora_alpha": 8}}
+    shown = {job.rule for job in redefined(study, changed(study, "rosa", mask=same))}
+    assert shown <= {"collect", "table", "figure"}
+
+
 def test_a_title_redefines_what_shows_it_and_nothing_else(study: Study) -> None:
     jobs = redefined(study, changed(study, "rigsa", title="Another"))
     assert {job.rule for job in jobs} == {"collect", "table", "figure"}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rigsa import fingerprint as module
-from rigsa.behind import REPLAY
+from rigsa.behind import REPLAY, behind
 
 
 @pytest.fixture
@@ -63,6 +63,21 @@ def test_a_step_does_not_depend_on_another_one() -> None:
     masks = module.code_behind("rigsa.masks.job")
     assert not any(name.startswith("rigsa.training") for name in masks)
     assert "rigsa.cli" not in module.code_behind("rigsa.analysis.collect")
+
+
+def test_training_is_behind_the_masks_that_are_chosen_after_some() -> None:
+    _forget()
+    settings = {"rule": "grad", "adapter": {"type": "sparse_delta"}}
+    plain, warmed = (
+        behind("select_mask", settings),
+        behind("select_mask", settings | {"warmup": {}}),
+    )
+    layer, trainer = "rigsa.adapters.sparse_delta.layer", "rigsa.training.trainer"
+    assert layer in plain
+    assert trainer not in plain
+    # PEFT's own LoRA warms up, whatever the mask is for.
+    assert trainer in warmed
+    assert layer not in warmed
 
 
 def test_of_a_table_only_the_used_entry_is_behind_a_job(package: Path) -> None:

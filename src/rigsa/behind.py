@@ -74,7 +74,10 @@ def _asked(settings: Mapping[str, Any]) -> dict[str, str]:
 def _mask(settings: Mapping[str, Any]) -> dict[str, str]:
     modules = ["rigsa.masks.job", "rigsa.models.shapes"]
     if settings["rule"] in RULES_WITH_GRADIENTS:
-        modules += ["rigsa.training.gradients", METHOD_MODULES[settings["adapter"]["type"]]]
+        modules.append("rigsa.training.gradients")
+        # A warm-up is of PEFT's own LoRA, whatever is trained afterwards.
+        if "warmup" not in settings:
+            modules.append(METHOD_MODULES[settings["adapter"]["type"]])
     without = () if "warmup" in settings else (WARMUP,)
     return code_behind(*modules, only={"rigsa.masks.criteria": settings["rule"]}, without=without)
 

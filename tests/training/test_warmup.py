@@ -86,13 +86,23 @@ def test_a_training_is_the_plain_loop(small_study, tmp_path) -> None:
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("micro_batch", [8, 3])
-def test_its_gradients_are_those_of_the_plain_loop(small_study, squares, micro_batch: int) -> None:
-    found = summed_gradients(MASK, *small_study, Machine(micro_batch_size=micro_batch))
+@pytest.mark.parametrize(
+    ("machine", "error"),
+    [
+        (Machine(), 1e-3),
+        (Machine(micro_batch_size=3), 1e-3),
+        (Machine(activation_checkpointing="full"), 1e-3),
+        (Machine(micro_batch_size=3, precision="bfloat16"), 0.2),
+    ],
+    ids=["whole batches", "passes", "recomputed", "bfloat16"],
+)
+def test_its_gradients_are_those_of_the_plain_loop(small_study, squares, machine, error) -> None:
+    found = summed_gradients(MASK, *small_study, machine)
     assert found.keys() == squares.keys()
     for name, total in squares.items():
         assert total.any()
-        assert (found[name] - total).norm() < 1e-3 * total.norm()
+        assert found[name].dtype == torch.float32
+        assert (found[name] - total).norm() < error * total.norm()
 
 
 def test_it_repeats_to_the_bit_and_another_seed_does_not(small_study) -> None:
