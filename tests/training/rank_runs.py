@@ -37,6 +37,7 @@ ALIKE = {
         "training": {**TRAINING, "batch_size": 7},
     },
     "lora": {"adapter": LORA, "training": {**TRAINING, "batch_size": 7}},
+    "rosa": {"adapter": {**LORA, "type": "rosa"}, "training": {**TRAINING, "batch_size": 7}},
     "qlora": {"adapter": LORA, "quantization": FOUR_BIT},
     # With a penalty on two rows of seven, which are one rank's.
     "replay": {
@@ -59,7 +60,7 @@ BY_CHANCE = {
 # Dense and masked deltas with the base model's weights shared out, and put together once more for
 # activations. LoRA is below, and broken off.
 PARTS = ("--shard-base-model", "--activation-checkpointing", "full")
-SHARDED = ("masked-sharded", "single-sharded", "replay-sharded", "spiel-sharded")
+SHARDED = ("masked-sharded", "single-sharded", "replay-sharded", "spiel-sharded", "rosa-sharded")
 FLAGS = ("--micro-batch-size", "3", "--checkpoint-steps", "2")
 
 
@@ -121,9 +122,11 @@ def main(base: str, task: str, folder: Path) -> None:
         broken.at = end
         kind = name.split("-")[0]
         spec = {**SPEC, "training": TRAINING, **ALIKE.get(kind, {}), **BY_CHANCE.get(kind, {})}
+        mask = ["--mask", str(folder / "mask.safetensors")]
         more = {
-            "masked": ["--mask", str(folder / "mask.safetensors")],
-            "spiel": ["--mask", str(folder / "mask.safetensors")],
+            "masked": mask,
+            "spiel": mask,
+            "rosa": mask,
             "replay": ["--replay-data", str(folder / "gsm")],
         }.get(kind, [])
         command = [
