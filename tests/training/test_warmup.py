@@ -5,7 +5,7 @@ import torch
 from transformers import get_scheduler
 
 from rigsa.adapters.build import build_adapter, linear_shapes
-from rigsa.errors import RigsaError
+from rigsa.errors import ConfigError, RigsaError
 from rigsa.files import read_jsonl
 from rigsa.machine import Machine
 from rigsa.models.loading import load_adapter, load_base, load_tokenizer
@@ -130,4 +130,19 @@ def test_a_loss_that_is_no_number_is_one_sentence(small_study) -> None:
     settings = {**SETTINGS, "learning_rate": 1e30, "warmup_ratio": 0}
     spec = {**MASK, "warmup": {**MASK["warmup"], "training": settings}}
     with pytest.raises(RigsaError, match="before the mask is chosen, the loss is nan in step 2"):
+        summed_gradients(spec, *small_study, Machine())
+
+
+def test_out_of_memory_says_what_to_lower(monkeypatch, small_study) -> None:
+    def full(*args):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("rigsa.training.trainer.answer_loss", full)
+    with pytest.raises(RigsaError, match="the mask's warm-up does not fit into the cpu's memory"):
+        summed_gradients(MASK, *small_study, Machine())
+
+
+def test_a_warmup_that_is_longer_than_its_training_is_one_sentence(small_study) -> None:
+    spec = {**MASK, "warmup": {**MASK["warmup"], "steps": STEPS - BATCHES + 1}}
+    with pytest.raises(ConfigError, match="of 2 more are taken, but a training has 12 steps"):
         summed_gradients(spec, *small_study, Machine())

@@ -33,6 +33,7 @@ from rigsa.training.callbacks import Kept
 from rigsa.training.data import Collator, Row, encode, marked
 from rigsa.training.log import Progress, TrainingLog, layer_statistics, peak_memory
 from rigsa.training.order import Batches
+from rigsa.training.out_of_memory import out_of_memory
 from rigsa.training.probe import Probe
 from rigsa.training.ranks import follows, started
 from rigsa.training.sharding import shard_base
@@ -215,7 +216,7 @@ def _run(trainer: AnswerTrainer, keeper: Keeper, name: str, machine: Machine) ->
         raise
     except torch.OutOfMemoryError:
         # Kept outside this block: the error holds the tensors of the failed step.
-        trouble = _out_of_memory(machine)
+        trouble = out_of_memory(machine)
     except NotFinite as error:
         trouble = f"{error}; lower the arm's learning_rate in the study, or raise its warm-up"
     except RuntimeError:
@@ -228,21 +229,6 @@ def _run(trainer: AnswerTrainer, keeper: Keeper, name: str, machine: Machine) ->
     keeper.save()
     kept = keeper.kept()
     raise RigsaError(f"{name}: {trouble}. " + (kept or "What is finished stays."))
-
-
-def _out_of_memory(machine: Machine) -> str:
-    ways = []
-    if machine.micro_batch_size > 1:
-        ways.append(f"micro_batch_size to {machine.micro_batch_size // 2}")
-    if not machine.recompute_activations:
-        ways.append("activation_checkpointing to full")
-    remedy = (
-        f"set {' or '.join(ways)} in config.yaml" if ways else "`rigsa plan` says what it needs"
-    )
-    return (
-        f"does not fit into the {machine.device}'s memory with micro_batch_size "
-        f"{machine.micro_batch_size}; {remedy}"
-    )
 
 
 def _save_adapter(adapted: PeftModel, checkpoint: CheckpointPaths) -> None:

@@ -23,6 +23,7 @@ from rigsa.machine import Machine
 from rigsa.training.data import Collator, Row
 from rigsa.training.gradient_sums import GradientSums
 from rigsa.training.order import Batches
+from rigsa.training.out_of_memory import out_of_memory
 from rigsa.training.trainer import AnswerTrainer, NotFinite, training_arguments
 
 
@@ -41,8 +42,8 @@ def add_gradients_after_warmup(
     is the beginning of a whole training: learning rates are those of its schedule (RoSA, arXiv
     2401.04679; the schedule wl64 of IST-DASLab/peft-rosa).
 
-    Raises RigsaError where a loss or gradient is no number, ConfigError where the whole training is
-    shorter than that.
+    Raises RigsaError where a loss or gradient is no number or the memory does not suffice,
+    ConfigError where the whole training is shorter than that.
     """
     warmup, batches = spec["warmup"], spec.get("batches", 1)
     training = warmup["training"]
@@ -69,6 +70,8 @@ def add_gradients_after_warmup(
                 f"before the mask is chosen, {error}; lower the arm's learning_rate in the study, "
                 "or raise its warm-up."
             ) from None
+        except torch.OutOfMemoryError:
+            raise RigsaError(f"the mask's warm-up {out_of_memory(machine)}.") from None
 
 
 class Gathering(TrainerCallback):
