@@ -206,6 +206,8 @@ class JobGraph:
             found["reference_mask"] = Job("select_mask", *_place(last))
         if rule in RULES_WITH_GRADIENTS:
             found["task_data"] = Job("task_data", name=self.study.target_task)
+        if arm.warmup and arm.rates:
+            found["tuning"] = Job("tune", name=job.arm)
         return found
 
 

@@ -1,7 +1,10 @@
 # The two moves of every method: choose a mask, train.
-MASK_INPUTS = ("previous_adapter", "previous_mask", "reference_mask", "task_data")
+MASK_INPUTS = (
+    *("previous_adapter", "previous_mask", "reference_mask"),
+    *("task_data", "tuning"),
+)
 # Before these masks are chosen there is a short training, which has a card and the settings of one.
-WARMED_UP = [arm.name for arm in STUDY.arms.values() if arm.warmup]
+WARMED_UP = [arm.name for arm in (*STUDY.arms.values(), *TRIALS) if arm.warmup]
 
 
 rule select_mask:

@@ -35,11 +35,14 @@ def _select_mask(options: Namespace) -> None:
 
     spec = read_spec(options.spec)
     _check_rule(spec["rule"], spec["scope"], options)
+    chosen = spec
+    if "warmup" in spec:
+        chosen = Spec({**spec, "warmup": _tuned(spec["warmup"], options.tuning)})
 
     def gradients() -> dict[str, Any]:
         from rigsa.training.gradients import summed_gradients
 
-        return summed_gradients(spec, options.base_model, options.task_data, machine_of(options))
+        return summed_gradients(chosen, options.base_model, options.task_data, machine_of(options))
 
     # Threads share the matrices, not each operation: blocks of a matrix are too small for that.
     together = spec["scope"] == "global"
@@ -50,6 +53,7 @@ def _select_mask(options: Namespace) -> None:
         "previous_mask": options.previous_mask and inputs.single(options.previous_mask),
         "reference_mask": options.reference_mask and inputs.single(options.reference_mask),
         "task_data": options.task_data and inputs.data(options.task_data),
+        "tuning": options.tuning and inputs.single(options.tuning),
     }
     given = {name: item for name, item in given.items() if item}
     made = [options.output]
@@ -201,6 +205,12 @@ def _on_cards(spec: Spec, gpus: int | None) -> Spec:
     return Spec({**spec, "training": training})
 
 
+TUNING = argument(
+    "--tuning",
+    type=Path,
+    metavar="FILE",
+    help="which of the SPEC's learning rates was chosen, where it has several",
+)
 STEPS = (
     Step(
         "select-mask",
@@ -228,6 +238,7 @@ STEPS = (
                 help="mask of another arm, whose density is taken",
             ),
             argument("--task-data", type=Path, metavar="DIR", help="for rules that need gradients"),
+            TUNING,
             output("mask.safetensors to write"),
             *MACHINE,
             *TRAINING_MACHINE,
@@ -248,12 +259,7 @@ STEPS = (
             argument(
                 "--mask", type=Path, metavar="FILE", help="weights that may move; all if absent"
             ),
-            argument(
-                "--tuning",
-                type=Path,
-                metavar="FILE",
-                help="which of the SPEC's learning rates was chosen, where it has several",
-            ),
+            TUNING,
             argument(
                 "--trials",
                 type=Path,
