@@ -16,6 +16,7 @@ from rigsa.mask_rules import (
     RULES_WITH_INITIAL_VALUES,
 )
 from rigsa.methods import COMMON, METHODS, full_description, knowing, most_lora_rank
+from rigsa.rank_checks import check_rank, narrowest
 from rigsa.validation import one_of, shown
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def _check_adapter(base_model: Mapping[str, Any], arm: "Arm", where: str) -> Non
                     f"{where}.adapter.target_modules names {target!r}, which the base model has "
                     f"not; {one_of(target, LINEARS)}"
                 )
-    _check_rank(base_model, adapter, f"{where}.adapter")
+    check_rank(base_model, adapter, f"{where}.adapter")
     if "width" in adapter and "share" in adapter:
         raise ConfigError(
             f"{where}.adapter has both width and share, of which one follows from the other; keep "
@@ -184,15 +185,6 @@ def _check_options(adapter: Mapping[str, Any], where: str) -> None:
             raise ConfigError(f"{where} lacks the key {key!r}.")
 
 
-def _check_rank(base_model: Mapping[str, Any], adapter: Mapping[str, Any], where: str) -> None:
-    most, narrow = METHODS[adapter["type"]].most, _narrowest(base_model)
-    if most is not None and narrow is not None and adapter["r"] > most(*narrow):
-        raise ConfigError(
-            f"{where}.r is {adapter['r']}, but the base model is {narrow[0]} wide, and "
-            f"{adapter['type']} takes at most {most(*narrow)} there; set it lower."
-        )
-
-
 def _check_replay(study: "Study", arm: "Arm", where: str) -> None:
     for task in arm.replayed:
         if task == study.target_task:
@@ -205,16 +197,6 @@ def _check_replay(study: "Study", arm: "Arm", where: str) -> None:
                 f"{where}: replay.tasks names {task!r}, which is no source task of the study; "
                 f"{one_of(task, study.source_tasks)}"
             )
-
-
-def _narrowest(base_model: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Widths of the model and of its keys, which its smallest matrix leads to; None if unknown."""
-    shape = base_model.get("architecture", base_model.get("forecast", {}))
-    if "hidden_size" not in shape:
-        return None
-    width, heads = shape["hidden_size"], shape.get("num_attention_heads", 1)
-    head = shape.get("head_dim") or width // heads
-    return width, head * (shape.get("num_key_value_heads") or heads)
 
 
 def _rounds_stochastically(training: Mapping[str, Any]) -> bool:
@@ -271,7 +253,7 @@ def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
             f"{one_of(reference, masked)}"
         )
     narrow, density = (
-        _narrowest(study.base_model_entry),
+        narrowest(study.base_model_entry),
         study.density(arm.name, arm.iterations - 1),
     )
     most = None if narrow is None else most_lora_rank(*narrow)
@@ -304,4 +286,4 @@ def _check_gradients(study: "Study", arm: "Arm", where: str) -> None:
             f"{where}.mask.warmup lacks the key 'r', the rank of what it trains, which "
             f"{arm.name}.adapter does not say either; add it."
         )
-    _check_rank(study.base_model_entry, arm.warmup["adapter"], f"{where}.mask.warmup")
+    check_rank(study.base_model_entry, arm.warmup["adapter"], f"{where}.mask.warmup")

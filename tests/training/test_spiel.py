@@ -12,7 +12,7 @@ from rigsa.masks.storage import Mask, count, save_mask
 from rigsa.models.loading import load_base, load_checkpoint
 from rigsa.paths import CheckpointPaths
 from rigsa.resume.interrupt import Stopped
-from rigsa.training.gradients import first_batch_gradients
+from rigsa.training.gradients import summed_gradients
 from rigsa.training.job import train
 from tests.training.test_job import SPEC
 from tests.training.test_resume import STEPS, Job, _terminate
@@ -99,10 +99,10 @@ def test_it_can_be_asked_and_merged(trained, small_study) -> None:
 
 def test_gradients_may_say_where_it_begins(small_study) -> None:
     """As SIFT's mask does; before there are places, it is a dense delta."""
-    spec = {**SPEC, "adapter": SPIEL, "batch_size": 8}
-    found = first_batch_gradients(spec, *small_study, Machine())
+    spec = {**SPEC, "adapter": SPIEL, "rule": "grad", "batch_size": 8}
+    found = summed_gradients(spec, *small_study, Machine())
     plain = {**spec, "adapter": {"type": "sparse_delta", "init": "zero", "gate": "none"}}
-    expected = first_batch_gradients(plain, *small_study, Machine())
+    expected = summed_gradients(plain, *small_study, Machine())
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
