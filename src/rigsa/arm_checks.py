@@ -138,6 +138,11 @@ def _check_adapter(base_model: Mapping[str, Any], arm: "Arm", where: str) -> Non
                     f"not; {one_of(target, LINEARS)}"
                 )
     _check_rank(base_model, adapter, where)
+    if "lora_alpha" in adapter and "r" not in adapter:
+        raise ConfigError(
+            f"{where}.adapter.lora_alpha scales a low-rank part, and there is none; add adapter.r, "
+            "or take it out."
+        )
     if "width" in adapter and "share" in adapter:
         raise ConfigError(
             f"{where}.adapter has both width and share, of which one follows from the other; keep "
@@ -176,7 +181,7 @@ def _check_options(adapter: Mapping[str, Any], where: str) -> None:
 
 def _check_rank(base_model: Mapping[str, Any], adapter: Mapping[str, Any], where: str) -> None:
     most, narrow = METHODS[adapter["type"]].most, _narrowest(base_model)
-    if most is not None and narrow is not None and adapter["r"] > most(*narrow):
+    if most is not None and narrow is not None and adapter.get("r", 0) > most(*narrow):
         raise ConfigError(
             f"{where}.adapter.r is {adapter['r']}, but the base model is {narrow[0]} wide, and "
             f"{adapter['type']} takes at most {most(*narrow)} there; set it lower."

@@ -53,6 +53,11 @@ METHODS = {
     "shira": Method(("r", "target_modules"), required=("r",), most=most_lora_rank),
     "neutral_residues": Method(("width", "share", "coefficient"), four_bit=True),
     "spiel": Method(("every", "gather", "share", "dtype"), masks=True, moves=True),
+    "fine_gates": Method(
+        ("r", "lora_alpha", "target", "coefficient", "noise", "target_modules"),
+        four_bit=True,
+        most=lambda width, keys: width,
+    ),
 }
 
 

@@ -17,6 +17,7 @@ METHOD_MODULES = {
     "sparse_delta": "rigsa.adapters.sparse_delta",
     "neutral_residues": "rigsa.adapters.neutral_residues",
     "spiel": "rigsa.adapters.spiel",
+    "fine_gates": "rigsa.adapters.fine_gates",
 }
 
 

@@ -11,7 +11,7 @@ from rigsa.forecast.shape import Matrix, ModelShape
 from rigsa.validation import one_of
 
 FLOAT32 = 4
-KINDS = ("sparse_delta", "lora", "shira", "neutral_residues", "spiel")
+KINDS = ("sparse_delta", "lora", "shira", "neutral_residues", "spiel", "fine_gates")
 BYTES = {"float32": FLOAT32, "bfloat16": 2}
 
 
@@ -25,7 +25,8 @@ class Adapter:
             W_i, W_g and W_o.
         layers: decoder layers.
         density: share of a sparse delta's weights that are free.
-        rank: of LoRA; SHiRA has as many values as LoRA of its rank.
+        rank: of LoRA and of the low-rank part of FineGates, 0 without one; SHiRA has as many values
+            as LoRA of its rank.
         gate: groups that share one gate of a sparse delta, "matrix", "layer", "global" or "none".
         value_bytes: of one value and of its gradient.
         gathers: share of the steps in which it sums gradients of all weights, or of some of them.
@@ -50,10 +51,15 @@ class Adapter:
         return self.layers * sum(rows for rows, _ in self.matrices)
 
     @property
+    def sides(self) -> int:
+        """Rows and columns."""
+        return self.layers * sum(sum(matrix) for matrix in self.matrices)
+
+    @property
     def values(self) -> int:
         """Trained values without gates."""
-        if self.kind in ("lora", "shira"):
-            return self.rank * self.layers * sum(sum(matrix) for matrix in self.matrices)
+        if self.kind in ("lora", "shira", "fine_gates"):
+            return self.rank * self.sides
         return round(self.density * self.adapted)
 
     @property
@@ -65,6 +71,8 @@ class Adapter:
         """Values of the gates: a number each, or a vector and a number a block."""
         if self.kind in ("lora", "shira"):
             return 0
+        if self.kind == "fine_gates":
+            return self.sides
         if self.kind == "neutral_residues":
             return self.layers * (self.matrices[0][1] + 1)
         each = {"matrix": self.layers * len(self.matrices), "layer": self.layers, "global": 1}
@@ -77,6 +85,8 @@ class Adapter:
     @property
     def tensors(self) -> int:
         """Trained tensors: a value tensor a matrix, or LoRA's two, and the gates."""
+        if self.kind == "fine_gates":
+            return (4 if self.rank else 2) * self.layers * len(self.matrices)
         each = 2 if self.kind == "lora" else 1
         gates = 2 * self.layers if self.kind == "neutral_residues" else self.gates
         return each * self.layers * len(self.matrices) + gates
