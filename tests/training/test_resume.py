@@ -81,6 +81,7 @@ KINDS = {
         "adapter": {**SPEC["adapter"], "dtype": "bfloat16"},
         "training": {**SPEC["training"], **LOW_BIT},
     },
+    "noisy gates": {"adapter": {"type": "fine_gates", "r": 2}},
     "odd batches": {"training": {**SPEC["training"], "batch_size": 7, "epochs": 1.7}},
 }
 

@@ -7,6 +7,7 @@ SPARSE = {"type": "sparse_delta", "init": "zero"}
 NEUTRAL = {"type": "neutral_residues"}
 SPIEL = {"type": "spiel"}
 BY_CHANCE = {"rule": "random", "density": 0.1}
+GATES = {"type": "fine_gates"}
 NAME = "it must be made of at most 60 letters, digits and _"
 TITLE = "it must be one line of at most 200 characters that begins with none of = + - @"
 
@@ -193,7 +194,7 @@ ADAPTERS = [
     ),
     (
         {"arms.rigsa.adapter.r": 4},
-        "adapter.r is an option of lora and shira, and sparse_delta has only init, init_scale",
+        "adapter.r is an option of lora and shira and fine_gates, and sparse_delta has only init,",
     ),
     (
         {"arms.qlora_r1.adapter.gate": "none"},
@@ -201,7 +202,7 @@ ADAPTERS = [
     ),
     (
         arm(adapter={"type": "shira", "r": 4, "lora_alpha": 8}),
-        "adapter.lora_alpha is an option of lora, and shira has only r, target_modules; take",
+        "adapter.lora_alpha is an option of lora and fine_gates, and shira has only r, target_mod",
     ),
     (arm(adapter={"type": "shira"}), "arms.new.adapter lacks the key 'r'"),
     (arm(adapter={"type": "shira", "r": 65}), "r is 65, but the base model is 128 wide, and sh"),
@@ -249,6 +250,26 @@ ADAPTERS = [
     (
         arm(adapter={**SPIEL, "dtype": "bfloat16"}, mask=BY_CHANCE),
         "in which small steps are lost with optimizer",
+    ),
+    (
+        arm(adapter={**GATES, "target": 0.9}),
+        "target is 0.9; it must be at least 0 and less than 0.84",
+    ),
+    (arm(adapter={**GATES, "target": "half"}), "adapter.target must be of type number, not 'half'"),
+    (arm(adapter={**GATES, "noise": -0.1}), "adapter.noise is -0.1; it must be at least 0"),
+    (
+        arm(adapter={**GATES, "lora_alpha": 8}),
+        "scales a low-rank part, and there is none; add adap",
+    ),
+    (arm(adapter={**GATES, "r": 129}), "r is 129, but the base model is 128 wide, and fine_gates"),
+    (arm(adapter={**GATES, "width": 8}), "adapter.width is an option of neutral_residues, and fin"),
+    (
+        arm(adapter={**NEUTRAL, "target": 0.4}),
+        "adapter.target is an option of fine_gates, and neutr",
+    ),
+    (
+        arm(adapter=GATES, mask={"rule": "random", "density": 0.1}),
+        "mask does not go with an adapter of type 'fine_gates'; masks are for sparse_delta",
     ),
     ({"arms.qlora_r1.adapter.r": 0}, "adapter.r is 0; it must be at least 1"),
     ({"arms.qlora_r1.adapter.r": 4096}, "r is 4096, but the base model is 128 wide"),

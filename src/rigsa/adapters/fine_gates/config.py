@@ -44,7 +44,9 @@ class FineGatesConfig(PeftConfig):
                 f"target is {self.target}; it must be at least 0 and less than {MOST_CLOSED}."
             )
         if self.lora_alpha is not None and not self.r:
-            raise ValueError("lora_alpha scales a low-rank part, and r is 0; set r, or leave it out.")
+            raise ValueError(
+                "lora_alpha scales a low-rank part, and r is 0; set r, or leave it out."
+            )
         if isinstance(self.target_modules, list):
             self.target_modules = set(self.target_modules)
 

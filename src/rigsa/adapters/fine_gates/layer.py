@@ -13,7 +13,7 @@ from rigsa.initial_values import initial_values
 
 Tensor = torch.Tensor
 
-# Of the gates' initial logits (jsvir/FineGates 4fff805, model.py, as all below).
+# Of the gates' initial logits (jsvir/FineGates 5ab6421, model.py, as all below).
 LOGIT_MEAN, LOGIT_SCALE = 1.0, 0.1
 # Gates are clamp(μ + CENTRE); the penalty takes the noise to be wider than what is drawn.
 CENTRE, PENALTY_SCALE = 0.5, 0.5
@@ -111,7 +111,7 @@ class FineGatesLayer(nn.Module, BaseTunerLayer):
 
     @torch.no_grad()
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Folds the active adapters into W0, with the gates of evaluation: diag(ω_r) W diag(ω_c)."""
+        """Folds the active adapters into W0: diag(ω_r) W diag(ω_c), gates as in evaluation."""
         base = self.get_base_layer()
         for adapter in check_adapters_to_merge(self, adapter_names):
             if adapter not in self.fine_gates_rows:
