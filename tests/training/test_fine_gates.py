@@ -12,6 +12,7 @@ from rigsa.training.job import SPLITS, _rows, train
 from rigsa.training.loss import answer_logits
 from tests.training.test_job import SPEC
 
+FOUR_BIT = {"quant_type": "nf4", "compute_dtype": "float32", "double_quant": True}
 TRAINING = {**SPEC["training"], "weight_decay": 0.0, "learning_rate": 0.2, "epochs": 3}
 GATES = {**SPEC, "adapter": {"type": "fine_gates", "target": 0.6}, "training": TRAINING}
 
@@ -50,6 +51,17 @@ def test_what_is_closed_is_said_of_every_matrix_and_of_all(trained) -> None:
     assert totals["closed_weights"] == last["closed_weights"]
     assert totals["density"] is totals["sign_kept"] is totals["gate"] is None
     assert totals["trainable_parameters"] == 2 * (4 * 64 + 3 * 96)
+
+
+def test_on_a_four_bit_base_they_stay_beside_the_weights(small_study, tmp_path) -> None:
+    checkpoint = CheckpointPaths(tmp_path / "arm" / "seed0" / "step0")
+    training = {**TRAINING, "epochs": 1}
+    spec = {**GATES, "quantization": FOUR_BIT, "training": training}
+    train(spec, *small_study, None, checkpoint, Machine())
+    asked = load_checkpoint(small_study[0], checkpoint.adapter, Machine(), FOUR_BIT)
+    assert asked.active_peft_config.peft_type == "FINE_GATES"
+    with pytest.raises(ValueError, match="is a Linear4bit, into which gates cannot be folded; use"):
+        asked.merge_and_unload()
 
 
 def test_what_is_asked_afterwards_has_no_noise(trained, small_study) -> None:

@@ -187,7 +187,7 @@ ARMS = [
 ADAPTERS = [
     ({"arms.rigsa.adapter": {}}, "arms.rigsa.adapter lacks the key 'type'"),
     ({"arms.rigsa.adapter.type": "lorra"}, "did you mean 'lora'?"),
-    ({"arms.rigsa.adapter.type": "adalora"}, "'adalora'; did you mean 'lora'? There are: lora, ne"),
+    ({"arms.rigsa.adapter.type": "adalora"}, "'adalora'; did you mean 'lora'? There are: "),
     (
         {"arms.rigsa.adapter.gat": "none"},
         "unknown key arms.rigsa.adapter.gat; did you mean 'gate'?",
