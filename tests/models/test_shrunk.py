@@ -219,6 +219,10 @@ def test_a_folder_that_is_none_is_said(tmp_path) -> None:
     file = tmp_path / "shrunk" / "shrunk.json"
     content = json.loads(file.read_text())
     assert content["parameters"]["after"] == load(tmp_path / "shrunk").num_parameters()
+    assert str(tmp_path) not in file.read_text()
+    content["config"]["_attn_implementation"] = "somebody/kernel"
+    write_json(file, content)
+    assert load(tmp_path / "shrunk").config._attn_implementation == "sdpa"
     content["config"]["num_hidden_layers"] = 3
     write_json(file, content)
     with pytest.raises(RigsaError, match=r"cannot be read as a shrunk model \(.*rigsa shrink"):

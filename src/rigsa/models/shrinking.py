@@ -5,6 +5,7 @@ two matrices goes with the closed side of either; one of the residual stream sta
 matrices that do not read or write it become narrower.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def shrink(checkpoint: Path, base_model: Path, output: Path) -> Shrunk:
     if model.config.tie_word_embeddings:
         del tensors["lm_head.weight"]
     content = {
-        "config": model.config.to_dict(),
+        # Without the folder that the base model lay in, which to_dict() would have.
+        "config": json.loads(model.config.to_json_string()),
         "parameters": {"before": shrunk.before, "after": shrunk.after},
         "layers": shrunk.layers,
     }

@@ -16,6 +16,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, eager
 
 from rigsa.errors import FileError
 from rigsa.files import read_object
+from rigsa.models.loading import DEFAULT_ATTENTION
 from rigsa.tensors import read_tensors
 
 Tensor = torch.Tensor
@@ -132,6 +133,8 @@ def load(folder: Path, device: str = "cpu") -> LlamaForCausalLM:
         tensors = {name: file.get_tensor(name).to(device) for name in file.keys()}  # noqa: SIM118
     try:
         config = LlamaConfig.from_dict(content["config"])
+        # A file could name a kernel that would be fetched from the hub.
+        config._attn_implementation = DEFAULT_ATTENTION
         with torch.device("meta"):
             model = LlamaForCausalLM(config)
         for index, layer in enumerate(model.model.layers):
