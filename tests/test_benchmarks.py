@@ -37,6 +37,16 @@ def test_the_places_of_kept_weights_are_measured(tmp_path) -> None:
     assert json.loads(output.read_text())["results"]["0.5"]["turn_by_bits"] > 0
 
 
+def test_a_shrunk_model_is_measured_beside_the_folded_one(tmp_path) -> None:
+    output = tmp_path / "shrunk.json"
+    tiny = ["--hidden", "128", "--layers", "1", "--tokens", "8", "--rounds", "1"]
+    _run("shrunk_model.py", *tiny, "--shares", "0", "0.5", "--output", str(output))
+    nothing, free, _, aligned = json.loads(output.read_text())["results"]
+    assert nothing["linear_ratio"] == 1
+    assert free["linear_ratio"] < aligned["linear_ratio"] == pytest.approx(0.5)
+    assert min(row["time_ratio"] for row in (nothing, free, aligned)) > 0
+
+
 def test_planning_is_measured(tmp_path) -> None:
     output = tmp_path / "dry_run.json"
     _run("dry_run.py", "--jobs", "60", "--repeats", "1", "--output", str(output))

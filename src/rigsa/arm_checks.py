@@ -149,6 +149,11 @@ def _check_adapter(base_model: Mapping[str, Any], arm: "Arm", where: str) -> Non
                     f"not; {one_of(target, LINEARS)}"
                 )
     check_rank(base_model, adapter, f"{where}.adapter")
+    if "lora_alpha" in adapter and "r" not in adapter:
+        raise ConfigError(
+            f"{where}.adapter.lora_alpha scales a low-rank part, and there is none; add adapter.r, "
+            "or take it out."
+        )
     if "width" in adapter and "share" in adapter:
         raise ConfigError(
             f"{where}.adapter has both width and share, of which one follows from the other; keep "

@@ -68,6 +68,11 @@ METHODS = {
         needs_mask=True,
         most=lambda width, keys: width,
     ),
+    "fine_gates": Method(
+        ("r", "lora_alpha", "target", "coefficient", "noise", "target_modules"),
+        four_bit=True,
+        most=lambda width, keys: width,
+    ),
 }
 
 

@@ -10,7 +10,7 @@ from rigsa.methods import METHODS
 def check_rank(base_model: Mapping[str, Any], adapter: Mapping[str, Any], where: str) -> None:
     """Raises ConfigError where a rank is higher than the adapter takes on such a model."""
     most, narrow = METHODS[adapter["type"]].most, narrowest(base_model)
-    if most is not None and narrow is not None and adapter["r"] > most(*narrow):
+    if most is not None and narrow is not None and adapter.get("r", 0) > most(*narrow):
         raise ConfigError(
             f"{where}.r is {adapter['r']}, but the base model is {narrow[0]} wide, and "
             f"{adapter['type']} takes at most {most(*narrow)} there; set it lower."

@@ -60,7 +60,7 @@ class Arm:
     @property
     def rates(self) -> tuple[float, ...]:
         """Learning rates that are tried; none where the study gives the one."""
-        rate = self.training["learning_rate"]
+        rate = self.training.get("learning_rate")
         return rate if self.trained and isinstance(rate, tuple) else ()
 
     @property

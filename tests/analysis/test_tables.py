@@ -108,6 +108,18 @@ def test_table4_beside_the_papers(collected):
     assert found["Rank"]["paper"] == "1, 4, 8, 16"
 
 
+def test_the_summary_says_what_gates_have_closed_where_there_are_any(collected):
+    gated = arm("gated", "FineGates", {"type": "fine_gates", "r": 1})
+    study, paths = collected([arm("plain", "Base"), lora_arm("q1", "LoRA", 1, "full"), gated])
+    assert "closed" not in made("summary", (study, paths))[0]
+    file = paths.checkpoint("gated", 0, 0).training
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"closed_weights": 0.36}))
+    collect.run(study, paths)
+    found = [row for row in made("summary", (study, paths)) if row["source"] == "study"]
+    assert [row["closed"] for row in found] == ["", "", "0.36"]
+    assert "whose gate is 0 after training" in paths.table("summary")[1].read_text()
+
+
 def test_summary_shows_last_steps_and_dense_ones(collected):
     found = [row for row in made("summary", collected()) if row["source"] == "study"]
     shown = [(row["arm"], row["step"]) for row in found]

@@ -11,6 +11,7 @@ ADAPTERS = {
     "sparse_delta": {"type": "sparse_delta", "init_scale": 1.0, "gate_init": 1.0},
     "lora": {"type": "lora", "r": 4, "lora_alpha": 32},
     "shira": {"type": "shira", "r": 4},
+    "fine_gates": {"type": "fine_gates", "r": 4},
 }
 
 
@@ -23,6 +24,6 @@ def adapted(model: PreTrainedModel, kind: str, density: float = 0.1) -> PeftMode
         mask = Mask({n: torch.rand(s, generator=generator) < density for n, s in shapes.items()})
     made = build_adapter(model, ADAPTERS[kind], 0, mask).eval()
     for name, parameter in made.named_parameters():
-        if "lora_B" in name or "shira_weight" in name:
+        if any(part in name for part in ("lora_B", "shira_weight", "fine_gates_")):
             torch.nn.init.normal_(parameter, std=0.3)
     return made

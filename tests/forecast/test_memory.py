@@ -31,9 +31,12 @@ SMOLLM2 = shape_of(BASE_MODEL["forecast"])
 DELTA = {"type": "sparse_delta", "gate": "matrix"}
 LORA, SHIRA = {"type": "lora", "r": 4}, {"type": "shira", "r": 4}
 NEUTRAL, SPIEL, ROSA = {"type": "neutral_residues"}, {"type": "spiel"}, {"type": "rosa", "r": 4}
+GATES = {"type": "fine_gates"}
+LOW_RANK_GATES = {**GATES, "r": 4}
+WITHOUT_MASK = [DELTA, LORA, SHIRA, NEUTRAL, GATES, LOW_RANK_GATES]
 KINDS = [
-    *((DELTA, None), (DELTA, 0.25), (LORA, None), (SHIRA, None), (NEUTRAL, None)),
-    *((SPIEL, 0.25), (ROSA, 0.25)),
+    *((DELTA, 0.25), (SPIEL, 0.25), (ROSA, 0.25)),
+    *((description, None) for description in WITHOUT_MASK),
 ]
 
 
@@ -90,7 +93,7 @@ def _bytes(tensors: Iterable[torch.Tensor]) -> int:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("description", [DELTA, LORA, SHIRA, NEUTRAL, ROSA])
+@pytest.mark.parametrize("description", [*WITHOUT_MASK, ROSA])
 def test_what_a_layer_saves_is_what_torch_saves(description: dict, dtype: torch.dtype) -> None:
     """Every storage of one decoder layer that waits for backward, to the byte."""
     model = build_adapter(make_llama().to(dtype), description, 0, None)

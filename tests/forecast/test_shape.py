@@ -52,6 +52,13 @@ def test_parameters_of_neutral_residues() -> None:
     assert narrow.values == 24 * 3 * 2048 * 8
 
 
+def test_parameters_of_gates() -> None:
+    """One for each row and column of every matrix; a low-rank part has LoRA's."""
+    adapter = adapter_of(SMOLLM2, {"type": "fine_gates"}, None)
+    assert adapter.trainable == 1_130_496
+    assert adapter_of(SMOLLM2, {"type": "fine_gates", "r": 4}, None).trainable == 5 * 1_130_496
+
+
 def test_an_adapter_that_is_not_counted_is_named() -> None:
     with pytest.raises(ConfigError, match=r"adapter\.type is 'lokr', which the forecast cannot"):
         adapter_of(SMOLLM2, {"type": "lokr"}, None)

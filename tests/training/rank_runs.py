@@ -39,6 +39,11 @@ ALIKE = {
     "lora": {"adapter": LORA, "training": {**TRAINING, "batch_size": 7}},
     "rosa": {"adapter": {**LORA, "type": "rosa"}, "training": {**TRAINING, "batch_size": 7}},
     "qlora": {"adapter": LORA, "quantization": FOUR_BIT},
+    # With a penalty of the whole batch; without the noise, which each rank draws for itself.
+    "gates": {
+        "adapter": {"type": "fine_gates", "r": 2, "noise": 0},
+        "training": {**TRAINING, "batch_size": 7},
+    },
     # With a penalty on two rows of seven, which are one rank's.
     "replay": {
         "adapter": {"type": "neutral_residues", "width": 8, "coefficient": 1.0},

@@ -115,6 +115,8 @@ def test_arms_have_as_many_weights_as_they_say(run: Run) -> None:
         "rigsa": round(0.0346 * size) + len(run.shapes),
         "random_mask": round(0.0346 * size) + len(run.shapes),
         "random_matched": round(0.0346 * size) + len(run.shapes),
+        # A gate for each row and column, as many as LoRA of rank 1 has parameters.
+        "fine_gates": lora + lora // 4,
     }
     assert {arm: _trainable(run, arm) for arm in expected} == expected
 

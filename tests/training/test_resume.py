@@ -82,6 +82,7 @@ KINDS = {
         "training": {**SPEC["training"], **LOW_BIT},
     },
     "low rank and sparse": {"adapter": {**LORA, "type": "rosa"}},
+    "noisy gates": {"adapter": {"type": "fine_gates", "r": 2}},
     "odd batches": {"training": {**SPEC["training"], "batch_size": 7, "epochs": 1.7}},
 }
 

@@ -9,6 +9,7 @@ NEUTRAL = {"type": "neutral_residues"}
 SPIEL = {"type": "spiel"}
 BY_CHANCE = {"rule": "random", "density": 0.1}
 ROSA = {"type": "rosa", "r": 4}
+GATES = {"type": "fine_gates"}
 NAME = "it must be made of at most 60 letters, digits and _"
 TITLE = "it must be one line of at most 200 characters that begins with none of = + - @"
 
@@ -193,14 +194,14 @@ ARMS = [
 ADAPTERS = [
     ({"arms.rigsa.adapter": {}}, "arms.rigsa.adapter lacks the key 'type'"),
     ({"arms.rigsa.adapter.type": "lorra"}, "did you mean 'lora'?"),
-    ({"arms.rigsa.adapter.type": "adalora"}, "'adalora'; did you mean 'lora'? There are: lora, ne"),
+    ({"arms.rigsa.adapter.type": "adalora"}, "'adalora'; did you mean 'lora'? There are: "),
     (
         {"arms.rigsa.adapter.gat": "none"},
         "unknown key arms.rigsa.adapter.gat; did you mean 'gate'?",
     ),
     (
         {"arms.rigsa.adapter.r": 4},
-        "adapter.r is an option of lora and shira and rosa, and sparse_delta has only init, ",
+        "adapter.r is an option of lora and shira and rosa and fine_gates, and sparse_delta has",
     ),
     (
         {"arms.qlora_r1.adapter.gate": "none"},
@@ -208,7 +209,7 @@ ADAPTERS = [
     ),
     (
         arm(adapter={"type": "shira", "r": 4, "lora_alpha": 8}),
-        "adapter.lora_alpha is an option of lora and rosa, and shira has only r, target_modules; t",
+        "adapter.lora_alpha is an option of lora and rosa and fine_gates, and shira has only r, ",
     ),
     (arm(adapter={"type": "shira"}), "arms.new.adapter lacks the key 'r'"),
     (arm(adapter={"type": "shira", "r": 65}), "r is 65, but the base model is 128 wide, and sh"),
@@ -275,6 +276,26 @@ ADAPTERS = [
     (
         arm(adapter=ROSA, mask={**BY_CHANCE, "rule": "large_final"}),
         "'large_final' looks at trained weights; set iterations to 2 or more",
+    ),
+    (
+        arm(adapter={**GATES, "target": 0.9}),
+        "target is 0.9; it must be at least 0 and less than 0.84",
+    ),
+    (arm(adapter={**GATES, "target": "half"}), "adapter.target must be of type number, not 'half'"),
+    (arm(adapter={**GATES, "noise": -0.1}), "adapter.noise is -0.1; it must be at least 0"),
+    (
+        arm(adapter={**GATES, "lora_alpha": 8}),
+        "scales a low-rank part, and there is none; add adap",
+    ),
+    (arm(adapter={**GATES, "r": 129}), "r is 129, but the base model is 128 wide, and fine_gates"),
+    (arm(adapter={**GATES, "width": 8}), "adapter.width is an option of neutral_residues, and fin"),
+    (
+        arm(adapter={**NEUTRAL, "target": 0.4}),
+        "adapter.target is an option of fine_gates, and neutr",
+    ),
+    (
+        arm(adapter=GATES, mask={"rule": "random", "density": 0.1}),
+        "mask does not go with an adapter of type 'fine_gates'; masks are for sparse_delta",
     ),
     ({"arms.qlora_r1.adapter.r": 0}, "adapter.r is 0; it must be at least 1"),
     ({"arms.qlora_r1.adapter.r": 4096}, "r is 4096, but the base model is 128 wide"),

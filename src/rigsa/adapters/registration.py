@@ -18,6 +18,7 @@ METHOD_MODULES = {
     "neutral_residues": "rigsa.adapters.neutral_residues",
     "spiel": "rigsa.adapters.spiel",
     "rosa": "rigsa.adapters.rosa",
+    "fine_gates": "rigsa.adapters.fine_gates",
 }
 
 

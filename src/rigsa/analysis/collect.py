@@ -24,6 +24,7 @@ TRAINING = {
     "adapted_parameters": "adapted_parameters",
     "sign_kept": "sign_kept",
     "gate": "gate",
+    "closed_weights": "closed_weights",
     "kl_to_base": "kl_to_base",
     "validation_accuracy": "validation_accuracy",
     "validation_loss": "validation_loss",

@@ -1,6 +1,6 @@
 """Bytes of activations that a Llama keeps for backward, as transformers and torch save them."""
 
-from rigsa.forecast.workload import FLOAT32, Workload
+from rigsa.forecast.workload import FLOAT32, Adapter, Workload
 
 # Logits, their float32 copy or log-softmax, and their gradient.
 LOGIT_COPIES = 3
@@ -29,10 +29,13 @@ def saved_in_layer(work: Workload) -> int:
         linear_inputs = low_rank_inputs(work, linear_inputs)
     if work.adapter.kind == "neutral_residues":
         linear_inputs = residue_inputs(work)
+    if work.adapter.kind == "fine_gates":
+        linear_inputs += gate_inputs(work)
     attention = size * (2 * shape.queries + 2 * shape.keys) + FLOAT32 * shape.heads
     product = size * 3 * shape.intermediate
     each = norms + linear_inputs + attention + product
-    return round(work.micro_batch * work.tokens * each) + formed_weights(work)
+    saved = round(work.micro_batch * work.tokens * each)
+    return saved + formed_weights(work) + formed_gates(work.adapter)
 
 
 def formed_weights(work: Workload) -> int:
@@ -43,6 +46,22 @@ def formed_weights(work: Workload) -> int:
         return 0
     delta = adapter.values * (2 * INT64 + FLOAT32)
     return (adapter.adapted * work.weight_bytes + delta) // adapter.layers
+
+
+def formed_gates(adapter: Adapter) -> int:
+    """Of one layer's gates over rows and columns: tanh of the logits, that with its noise, and the
+    gates."""
+    return 3 * FLOAT32 * adapter.sides // adapter.layers if adapter.kind == "fine_gates" else 0
+
+
+def gate_inputs(work: Workload) -> int:
+    """Bytes a token: what each matrix gives out before its rows' gates; with a low-rank part that
+    is float32, and A's input and output are kept as well."""
+    adapter = work.adapter
+    rows = adapter.rows // adapter.layers
+    if not adapter.rank:
+        return work.weight_bytes * rows
+    return FLOAT32 * (adapter.sides // adapter.layers + adapter.rank * len(adapter.matrices))
 
 
 def low_rank_inputs(work: Workload, inputs: int) -> int:

@@ -5,8 +5,9 @@ from rigsa.forecast.workload import Adapter, Workload
 
 # What transformers' eager code starts in a decoder layer; what LoRA starts beside each matrix (its
 # two products, casts, scaling, sum) and 4-bit storage before each (scales and weights unpacked);
-# what neutral residues start beside a block (four products, two gates with theirs, casts, sum).
-LAYER_STARTS, LORA_STARTS, UNPACKING_STARTS, RESIDUE_STARTS = 60, 6, 2, 11
+# what neutral residues start beside a block (four products, two gates with theirs, casts, sum);
+# what gates over rows and columns start at a matrix (each side's three steps, product and cast).
+LAYER_STARTS, LORA_STARTS, UNPACKING_STARTS, RESIDUE_STARTS, GATE_STARTS = 60, 6, 2, 11, 10
 # Causal attention needs half of the score matrix.
 CAUSAL = 0.5
 
@@ -34,7 +35,8 @@ def training_flops(work: Workload) -> float:
 def adapter_flops(adapter: Adapter, recompute: bool) -> float:
     """Operations a token for the adapter's own gradients, and for products beside the model's."""
     formed = 2 * adapter.adapted * (1 + adapter.gathers) if adapter.formed else 0
-    return formed + (8 if recompute else 6) * adapter.beside_values
+    beside = adapter.beside_values + (0 if adapter.formed else adapter.gates)
+    return formed + (8 if recompute else 6) * beside
 
 
 def forward_starts(shape: ModelShape, adapter: Adapter | None, four_bit: bool) -> int:
@@ -44,6 +46,9 @@ def forward_starts(shape: ModelShape, adapter: Adapter | None, four_bit: bool) -
         layer += LORA_STARTS * len(adapter.matrices)
     if adapter is not None and adapter.kind == "neutral_residues":
         layer += RESIDUE_STARTS
+    if adapter is not None and adapter.kind == "fine_gates":
+        each = GATE_STARTS + (LORA_STARTS if adapter.rank else 0)
+        layer += each * len(adapter.matrices)
     return shape.layers * layer
 
 
@@ -68,8 +73,9 @@ def pass_bytes(work: Workload) -> float:
 
 
 def output_bytes(adapter: Adapter, size: int) -> float:
-    """A token's outputs of the adapter's matrices: written, scaled or gated, and added."""
-    return 6 * size * adapter.rows
+    """A token's outputs of the adapter's matrices: written, scaled or gated, and added; and their
+    inputs, where these are gated."""
+    return 6 * size * (adapter.sides if adapter.kind == "fine_gates" else adapter.rows)
 
 
 def unpacking_bytes(shape: ModelShape, weight_bytes: int) -> float:

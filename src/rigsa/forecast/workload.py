@@ -11,7 +11,7 @@ from rigsa.forecast.shape import Matrix, ModelShape
 from rigsa.validation import one_of
 
 FLOAT32 = 4
-KINDS = ("sparse_delta", "lora", "shira", "neutral_residues", "spiel", "rosa")
+KINDS = ("sparse_delta", "lora", "shira", "neutral_residues", "spiel", "rosa", "fine_gates")
 # Those that form W0 + ΔW for a layer's turn, and those with B·A beside it; RoSA does both.
 FORMED, LOW_RANK = ("sparse_delta", "shira", "rosa"), ("lora", "rosa")
 BYTES = {"float32": FLOAT32, "bfloat16": 2}
@@ -27,7 +27,7 @@ class Adapter:
             W_i, W_g and W_o.
         layers: decoder layers.
         density: share of ΔW's weights that are free.
-        rank: of B·A; SHiRA has as many values as LoRA of its rank.
+        rank: of B·A, 0 without it; SHiRA has as many values as LoRA of its rank.
         gate: groups that share one gate of a sparse delta, "matrix", "layer", "global" or "none".
         value_bytes: of one value and of its gradient.
         gathers: share of the steps in which it sums gradients of all weights, or of some of them.
@@ -69,13 +69,18 @@ class Adapter:
     @property
     def beside_values(self) -> int:
         """Of matrices that stay beside the model's."""
-        if self.low_rank:
+        if self.low_rank or self.kind == "fine_gates":
             return self._of_rank
         return 0 if self.formed else self.adapted
 
     @property
     def _of_rank(self) -> int:
-        return self.rank * self.layers * sum(sum(matrix) for matrix in self.matrices)
+        return self.rank * self.sides
+
+    @property
+    def sides(self) -> int:
+        """Rows and columns."""
+        return self.layers * sum(sum(matrix) for matrix in self.matrices)
 
     @property
     def values(self) -> int:
@@ -91,6 +96,8 @@ class Adapter:
         """Values of the gates: a number each, or a vector and a number a block."""
         if self.kind in ("lora", "shira", "rosa"):
             return 0
+        if self.kind == "fine_gates":
+            return self.sides
         if self.kind == "neutral_residues":
             return self.layers * (self.matrices[0][1] + 1)
         each = {"matrix": self.layers * len(self.matrices), "layer": self.layers, "global": 1}
@@ -103,6 +110,8 @@ class Adapter:
     @property
     def tensors(self) -> int:
         """Trained tensors: a value tensor a matrix, A and B where they are, and the gates."""
+        if self.kind == "fine_gates":
+            return (4 if self.rank else 2) * self.layers * len(self.matrices)
         each = 2 * self.low_rank + (self.kind != "lora")
         gates = 2 * self.layers if self.kind == "neutral_residues" else self.gates
         return each * self.layers * len(self.matrices) + gates

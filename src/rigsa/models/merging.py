@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from transformers import PreTrainedModel
+
 from rigsa.errors import RigsaError
 from rigsa.files import read_json, whole_folder
 from rigsa.machine import Machine
@@ -10,9 +12,18 @@ from rigsa.paths import CheckpointPaths
 
 
 def merge(checkpoint: Path, base_model: Path, output: Path) -> None:
-    """Writes `output`: safetensors weights with the adapter in them, configuration and tokenizer.
+    """Writes `output`: safetensors weights with the adapter in them, configuration, tokenizer."""
+    model = merged(checkpoint, base_model)
+    # Off while training; whoever loads the folder wants to generate.
+    model.config.use_cache = True
+    with whole_folder(output) as partial:
+        model.save_pretrained(partial)
+        load_tokenizer(base_model).save_pretrained(partial)
 
-    The weights are those that an evaluation of the checkpoint asks, in the same precision.
+
+def merged(checkpoint: Path, base_model: Path) -> PreTrainedModel:
+    """The model with the adapter in its weights, as an evaluation asks it, in the same precision.
+
     Raises RigsaError for a checkpoint on a 4-bit base or of a method that has no such weights,
     FileError for a missing or corrupt file.
     """
@@ -30,8 +41,4 @@ def merge(checkpoint: Path, base_model: Path, output: Path) -> None:
             f"{checkpoint} has an adapter of type {model.active_peft_config.peft_type}, which "
             "cannot be merged into the base model's weights; load base and adapter with PEFT."
         )
-    # Off while training; whoever loads the folder wants to generate.
-    model.config.use_cache = True
-    with whole_folder(output) as partial:
-        model.save_pretrained(partial)
-        load_tokenizer(base_model).save_pretrained(partial)
+    return model

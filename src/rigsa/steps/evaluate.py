@@ -85,6 +85,14 @@ def _merge(options: Namespace) -> None:
     merge(options.checkpoint, options.base_model, options.output)
 
 
+def _shrink(options: Namespace) -> None:
+    from rigsa.models.shrinking import shrink
+
+    found = shrink(options.checkpoint, options.base_model, options.output)
+    share = 1 - found.after / found.before
+    print(f"{found.after:,} of {found.before:,} parameters are left ({100 * share:.1f} % fewer).")
+
+
 CHECKPOINT = argument(
     "--checkpoint",
     type=Path,
@@ -169,5 +177,15 @@ STEPS = (
         "the training. A checkpoint on a 4-bit base is refused: rounding would lose its adapter.",
         (CHECKPOINT, BASE_MODEL, output("model folder to write")),
         _merge,
+    ),
+    Step(
+        "shrink",
+        "Write a checkpoint as a Llama without the channels that its gates have closed.",
+        "Folds the adapter into the base model's weights and takes out what can give nothing:\n"
+        "feed-forward channels, value channels, rotary pairs of queries and keys, closed rows and\n"
+        "columns at the residual stream. Prints the parameters before and after. The folder is\n"
+        "read by rigsa.models.shrunk.load; its logits are those of the merged model.",
+        (CHECKPOINT, BASE_MODEL, output("model folder to write")),
+        _shrink,
     ),
 )

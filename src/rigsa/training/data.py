@@ -10,6 +10,8 @@ IGNORED = -100
 # What a row of a training with replay has beside the two below: 1 at each token if it is of the
 # original domain, which the base model knows already, else 0.
 ORIGINAL = "original"
+# What a pass has beside its rows: its share of the answers of the whole batch.
+SHARE = "share"
 # Token ids and labels of one row, int32: a third of the memory of Python's integers.
 Row = dict[str, np.ndarray]
 

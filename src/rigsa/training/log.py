@@ -13,6 +13,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 logger = logging.getLogger(__name__)
 
+SPARSE = ("density", "sign_kept", "gate")
+
 
 @dataclass
 class Progress:
@@ -102,7 +104,8 @@ class TrainingLog(TrainerCallback):
 def layer_statistics(model: torch.nn.Module) -> dict[str, Any]:
     """What the adapter's layers say of themselves, and the means over all their weights.
 
-    Any layer with `training_statistics()` takes part; each statistic is a number or None.
+    Any layer with `training_statistics()` takes part; each statistic is a number or None. Beside
+    those of a sparse delta, which are always there, it may have others.
     """
     layers, sizes = {}, {}
     for name, module in model.named_modules():
@@ -110,11 +113,13 @@ def layer_statistics(model: torch.nn.Module) -> dict[str, Any]:
             name = getattr(module, "module_name", name)
             layers[name] = module.training_statistics()
             sizes[name] = module.in_features * module.out_features
-    free = {name: sizes[name] * layers[name]["density"] for name in layers}
+    free = {name: sizes[name] * layers[name].get("density", 1) for name in layers}
+    others = dict.fromkeys(key for layer in layers.values() for key in layer if key not in SPARSE)
     return {
         "density": _mean(layers, "density", sizes),
         "sign_kept": _mean(layers, "sign_kept", free),
         "gate": _mean(layers, "gate", dict.fromkeys(layers, 1), absolute=True),
+        **{key: _mean(layers, key, sizes) for key in others},
         "layers": layers,
     }
 
@@ -125,7 +130,7 @@ def _mean(
     weights: dict[str, float],
     absolute: bool = False,
 ) -> float | None:
-    there = {name: layer[key] for name, layer in layers.items() if layer[key] is not None}
+    there = {name: layer[key] for name, layer in layers.items() if layer.get(key) is not None}
     total = sum(weights[name] for name in there)
     if not total:
         return None

@@ -3,9 +3,11 @@
 import torch
 import torch.nn.functional as F
 
-from rigsa.training.data import IGNORED, ORIGINAL
+from rigsa.training.data import IGNORED, ORIGINAL, SHARE
 
 Tensor = torch.Tensor
+
+NOT_INPUTS = ("labels", ORIGINAL, SHARE)
 
 
 def answer_logits(model: torch.nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -15,7 +17,7 @@ def answer_logits(model: torch.nn.Module, batch: dict[str, Tensor]) -> tuple[Ten
     """
     labels = batch["labels"]
     positions = (labels != IGNORED).any(dim=0).nonzero().squeeze(1)
-    inputs = {key: value for key, value in batch.items() if key not in ("labels", ORIGINAL)}
+    inputs = {key: value for key, value in batch.items() if key not in NOT_INPUTS}
     logits = model(**inputs, logits_to_keep=positions - 1).logits
     wanted = labels[:, positions]
     there = wanted != IGNORED

@@ -15,7 +15,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from rigsa.errors import RigsaError
 from rigsa.machine import Machine
 from rigsa.training.callbacks import Tuned
-from rigsa.training.data import IGNORED, ORIGINAL
+from rigsa.training.data import IGNORED, ORIGINAL, SHARE, Row
 from rigsa.training.loss import answer_loss
 from rigsa.training.order import random_seed, share
 from rigsa.training.ranks import ALONE, Ranks
@@ -32,7 +32,8 @@ class AnswerTrainer(Trainer):
     """A step is a whole batch: its mean loss, in as many passes as the memory asks for.
 
     An adapter whose tuner has a method `extra_loss(batch)` adds to it: a context manager around
-    each pass, from before forward until after backward, that yields what gives the addition. Its
+    each pass, from before forward until after backward, that yields what gives the addition. All
+    passes of a batch add up: what is to be added once a batch is added by `batch["share"]`. Its
     methods `before_step` and `after_step` are called as well, if it has them: see
     rigsa.training.callbacks.
 
@@ -224,7 +225,7 @@ def _passes(
     its share of all of those in the batch.
     """
     mixed = ORIGINAL in rows[0]
-    answers = len(rows) if mixed else sum(int((row["labels"] != IGNORED).sum()) for row in rows)
+    answers = _answers(rows, mixed)
     mine = share(rows, rank, ranks)
     passes = [mine[i : i + size] for i in range(0, len(mine), size)]
     # Ranks that put a layer's weights together must do so in as many passes as any other.
@@ -233,11 +234,19 @@ def _passes(
     silent = {**rows[0], "labels": np.full_like(rows[0]["labels"], IGNORED)}
     passes += [[silent]] * (most - len(passes))
     batches = [collate(part) for part in passes]
+    for batch, part in zip(batches, passes, strict=True):
+        batch[SHARE] = torch.tensor(_answers(part, mixed) / answers)
     if mixed:
         tokens = sum(int(row[ORIGINAL].sum()) for row in rows)
         for batch in batches:
             batch[ORIGINAL] = batch[ORIGINAL] / tokens
     return batches, answers
+
+
+def _answers(rows: Sequence[Row], mixed: bool) -> int:
+    """Answered tokens, or where tasks are mixed and each row counts alike, answered rows."""
+    counts = [int((row["labels"] != IGNORED).sum()) for row in rows]
+    return sum(map(bool, counts)) if mixed else sum(counts)
 
 
 @contextmanager

@@ -27,6 +27,10 @@ FALLS = (
     "95 % bootstrap interval; * marks p < 0.05 in the exact McNemar test after Holm's correction "
     "over the source tasks."
 )
+CLOSED = (
+    "Closed: share of the adapted weights that stand in a row or column whose gate is 0 after "
+    "training; `rigsa shrink` takes out these and what goes with them."
+)
 # Columns in CSV alone.
 COSTS = (
     "replay",
@@ -75,6 +79,7 @@ def make(study: Study, paths: ResultPaths) -> Table:
                 "model": roles.step_title(arm, step),
                 "step": step,
                 "density": measured.number(arm, step, "density"),
+                "closed": measured.number(arm, step, "closed_weights"),
                 "parameters": measured.number(arm, step, "trainable_parameters"),
                 "replay": arm.training["replay"]["share"] if arm.replayed else None,
                 **cost(measured, arm, step),
@@ -84,15 +89,17 @@ def make(study: Study, paths: ResultPaths) -> Table:
             lost = falls.of_sources(arm, step)
             values |= {fall_key(b.name): lost.get(b.name) for b in sources}
             rows.append(Row(values, checkpoints=measured.checkpoints(arm, step)))
+    gated = any(row.values["closed"] is not None for row in rows)
     rows += _paper_rows(study, paper, [target, *sources])
     several = (SEEDS.format(len(study.seeds)),) if len(study.seeds) > 1 else ()
     return Table(
         name="summary",
         title=f"{study.title}: learning and forgetting of every arm",
-        columns=_columns(study, target, sources),
+        columns=_columns(study, target, sources, gated),
         rows=tuple(rows),
         notes=(
             *several,
+            *((CLOSED,) if gated else ()),
             FALLS,
             *_replayed(study),
             *bases.notes(study, paper, [target, *sources], rows),
@@ -100,12 +107,15 @@ def make(study: Study, paths: ResultPaths) -> Table:
     )
 
 
-def _columns(study: Study, target: Benchmark, sources: list[Benchmark]) -> tuple[Column, ...]:
+def _columns(
+    study: Study, target: Benchmark, sources: list[Benchmark], gated: bool
+) -> tuple[Column, ...]:
     columns = [
         Column("arm", None, TEXT),
         Column("step", None, COUNT),
         Column("model", "Model", TEXT),
         Column("density", "Density", SHARE),
+        *([Column("closed", "Closed", SHARE)] if gated else []),
         Column("parameters", "Trainable parameters", COUNT),
         # To be read in the table of costs.
         *(Column(key, None, NUMBER) for key in COSTS),
