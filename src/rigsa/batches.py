@@ -38,6 +38,17 @@ def replayed(training: Mapping[str, Any]) -> int:
     return rows
 
 
+def share_in_steps(name: str, share: float, steps: int) -> int:
+    """A share of a training in optimizer steps; ConfigError where that is none or all of them."""
+    part = round(share * steps)
+    if not 0 < part < steps:
+        raise ConfigError(
+            f"{name} is {share}, which is {part} of {steps} steps; set it so that it is at least "
+            "one, and not all of them."
+        )
+    return part
+
+
 def cards(training: Mapping[str, Any]) -> int:
     """Cards that share a training; raises ConfigError where a batch has not a row for each."""
     gpus, batch = training.get("gpus", 1), training["batch_size"]

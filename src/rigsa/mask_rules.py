@@ -16,3 +16,5 @@ RULES_WITH_GRADIENTS = frozenset({"snip", "grad"})
 RULES_WITH_INITIAL_VALUES = frozenset(
     {"large_init", "small_init", "large_final_same_sign", "large_final_diff_sign", "snip"}
 )
+# Rules that need them at all.
+RULES_AGAINST_INITIAL_VALUES = RULES_WITH_INITIAL_VALUES | {"magnitude_increase", "movement"}

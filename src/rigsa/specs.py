@@ -61,6 +61,7 @@ def _asked(study: Study, task: str, *more: str) -> dict[str, Any]:
 def training_settings(study: Study, arm: str, seed: int, precision: str) -> dict[str, Any]:
     """One training. The mask comes as a file, so every step of an IMP arm has the same settings."""
     item = study.arm(arm)
+    mask = item.mask or {}
     replayed = [{"task": task, **_asked(study, task)} for task in item.replayed]
     return {
         **_model_settings(study, arm, precision),
@@ -69,6 +70,7 @@ def training_settings(study: Study, arm: str, seed: int, precision: str) -> dict
         "seed": seed,
         "task": study.target_task,
         **({"replayed": replayed} if replayed else {}),
+        **({"rewind": mask["rewind"]} if "rewind" in mask else {}),
     }
 
 

@@ -1,5 +1,11 @@
 # The two moves of every method: choose a mask, train.
-MASK_INPUTS = ("previous_adapter", "previous_mask", "reference_mask", "task_data")
+MASK_INPUTS = (
+    "previous_adapter",
+    "previous_mask",
+    "reference_mask",
+    "task_data",
+    "rewind",
+)
 
 
 rule select_mask:
@@ -53,7 +59,7 @@ rule train:
         spec=spec_of("train"),
         base_model=untracked(base_model),
         task_data=untracked(TARGET_DATA),
-        files=untracked(flags_of("train", "mask", "tuning")),
+        files=untracked(flags_of("train", "mask", "rewind", "tuning")),
         replay=untracked(replay_flags),
         trials=untracked(trial_flags),
         folder=untracked(lambda wildcards: checkpoint_of(wildcards).folder),

@@ -8,6 +8,7 @@ from typing import Any
 
 from rigsa.errors import ConfigError
 from rigsa.mask_rules import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS
+from rigsa.paths import REWIND
 from rigsa.steps.spec import Spec
 from rigsa.steps.step import (
     BASE_MODEL,
@@ -52,6 +53,7 @@ def _select_mask(options: Namespace) -> None:
         "previous_mask": options.previous_mask and inputs.single(options.previous_mask),
         "reference_mask": options.reference_mask and inputs.single(options.reference_mask),
         "task_data": options.task_data and inputs.data(options.task_data),
+        "rewind": options.rewind and inputs.rewound(options.rewind),
     }
     given = {name: item for name, item in given.items() if item}
     with recorded("select_mask", spec, [options.output], given, threads=options.threads):
@@ -64,6 +66,7 @@ def _select_mask(options: Namespace) -> None:
             reference_mask=options.reference_mask,
             gradients=gradients if options.task_data else None,
             threads=1 if together else options.threads,
+            rewound=options.rewind and options.rewind / REWIND,
         )
 
 
@@ -109,9 +112,11 @@ def _train(options: Namespace) -> None:
         given["mask"] = inputs.single(options.mask)
     if options.tuning is not None:
         given["tuning"] = inputs.single(options.tuning)
+    if options.rewind is not None:
+        given["rewind"] = inputs.rewound(options.rewind)
     replayed = _replayed(spec, options.replay_data)
     given |= {f"replay_{task}": inputs.data(folder) for task, folder in replayed.items()}
-    made = [checkpoint.training, *checkpoint.adapter_files]
+    made = [checkpoint.training, *checkpoint.adapter_files, checkpoint.rewind]
     work = partial(
         train,
         chosen,
@@ -124,6 +129,7 @@ def _train(options: Namespace) -> None:
         options.command,
         held_fds(),
         options.replay_data,
+        options.rewind and options.rewind / REWIND,
     )
     if ranks.follows():
         work()
@@ -201,6 +207,12 @@ def _on_cards(spec: Spec, gpus: int | None) -> Spec:
     return Spec({**spec, "training": training})
 
 
+_REWIND = argument(
+    "--rewind",
+    type=Path,
+    metavar="DIR",
+    help="adapter of the dense training whose values of an early step are the initial ones",
+)
 STEPS = (
     Step(
         "select-mask",
@@ -227,6 +239,7 @@ STEPS = (
                 help="mask of another arm, whose density is taken",
             ),
             argument("--task-data", type=Path, metavar="DIR", help="for rules that need gradients"),
+            _REWIND,
             output("mask.safetensors to write"),
             *MACHINE,
         ),
@@ -269,6 +282,7 @@ STEPS = (
                 metavar="DIR",
                 help="folders of the tasks that the SPEC replays, in its order",
             ),
+            _REWIND,
             output("checkpoint folder to write into"),
             *MACHINE,
             *TRAINING_MACHINE,

@@ -17,13 +17,16 @@ TEXT = (
 WHOLE = (
     *("seed", "fewshot", "train", "validation", "test", "batch_size", "logs"),
     *("vocabulary", "steps", "rows", "row_tokens", "hidden_size", "num_hidden_layers", "r"),
-    *("gpus", "width", "lora_rank"),
+    *("gpus", "width", "lora_rank", "window"),
 )
 NUMBERS = (
     *("weight_decay", "epochs", "max_grad_norm", "warmup_ratio", "gate_init"),
-    *("share", "coefficient", "progress"),
+    *("share", "coefficient", "progress", "rewind", "every", "distance"),
 )
-OBJECTS = ("adapter", "training", "replay", "counts", "architecture", "mixture", "most_turns")
+OBJECTS = (
+    *("adapter", "training", "replay", "counts", "architecture", "mixture", "most_turns"),
+    *("early_bird", "mask"),
+)
 BY_NAME = ("inputs", "versions")
 KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(TEXT, (str,)),
