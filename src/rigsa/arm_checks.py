@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rigsa import schedule
-from rigsa.batches import cards, optimizer_steps, replayed, share_in_steps
+from rigsa.batches import cards, optimizer_steps, replayed
 from rigsa.catalog import BASE_MODELS
+from rigsa.dense_checks import check_dense, check_shares
 from rigsa.errors import ConfigError
 from rigsa.mask_rules import (
     RULES_AFTER_TRAINING,
@@ -89,8 +90,7 @@ def check_training(arm: "Arm", rows: int | None, path: Path) -> None:
         )
     try:
         steps = optimizer_steps(training, rows)
-        if "rewind" in (arm.mask or {}):
-            share_in_steps("mask.rewind", arm.mask["rewind"], steps)
+        check_shares(arm.mask or {}, steps)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     if training.get("warmup_steps", 0) >= steps:
@@ -196,21 +196,6 @@ def _rounds_stochastically(training: Mapping[str, Any]) -> bool:
     return training["optimizer"] in LOW_BIT and options.get("bf16_stochastic_round", False)
 
 
-def _check_rewind(arm: "Arm", where: str) -> None:
-    if "rewind" not in arm.mask:
-        return
-    if not arm.starts_dense:
-        raise ConfigError(
-            f"{where}.mask.rewind goes back to a dense training; set iterations to 2 or more, or "
-            "take it out."
-        )
-    if arm.mask["rule"] in RULES_WITH_GRADIENTS:
-        raise ConfigError(
-            f"{where}.mask.rule {arm.mask['rule']!r} ranks by gradients before any training, which "
-            "mask.rewind has nothing to do with; take one of the two out."
-        )
-
-
 def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
     mask, rule = arm.mask, arm.mask["rule"]
     if not METHODS[arm.adapter["type"]].masks:
@@ -235,7 +220,7 @@ def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
             f"{where}.mask.rule {rule!r} ranks by gradients, all of which are 0 behind "
             "adapter.gate_init 0; set it to another number, or gate: none."
         )
-    _check_rewind(arm, where)
+    check_dense(study, arm, where)
     drawn = "rewind" not in mask
     if drawn and arm.adapter.get("init") == "zero" and rule in RULES_WITH_INITIAL_VALUES:
         raise ConfigError(

@@ -18,3 +18,5 @@ RULES_WITH_INITIAL_VALUES = frozenset(
 )
 # Rules that need them at all.
 RULES_AGAINST_INITIAL_VALUES = RULES_WITH_INITIAL_VALUES | {"magnitude_increase", "movement"}
+# An early bird's threshold and queue (You et al. 2020, arXiv 1909.11957, section 3.2).
+DISTANCE, WINDOW = 0.1, 5

@@ -279,6 +279,29 @@ MASKS = [
         {MASK: {"rule": "snip", "density": 0.1, "rewind": 0.1}},
         "'snip' ranks by gradients before any training, which mask.rewind has nothing to do with",
     ),
+    ({f"{MASK}.early_bird": {}}, "mask.early_bird lacks the key 'every'"),
+    ({f"{MASK}.early_bird": {"every": 1}}, "early_bird.every is 1; it must be greater than 0 and"),
+    (
+        {f"{MASK}.early_bird": {"every": 0.001}},
+        "early_bird.every is 0.001, which is 0 of 486 steps",
+    ),
+    ({f"{MASK}.early_bird": {"evry": 0.1}}, "unknown key arms.rigsa.mask.early_bird.evry"),
+    (
+        {f"{MASK}.early_bird": {"every": 0.2}},
+        "looks at a mask every 97 of 486 steps, and needs 6 of them to end early; set every or win",
+    ),
+    (
+        {f"{MASK}.early_bird": {"every": 0.02, "distance": 0.9}},
+        "early_bird.distance is 0.9, and two masks that keep 0.431 differ by 0.863 at most; set",
+    ),
+    (
+        {f"{MASK}.early_bird": {"every": 0.02}, f"{MASK}.rewind": 0.02},
+        "mask has both rewind and early_bird, and the first training may end before the step",
+    ),
+    (
+        {MASK: {"rule": "random", "density": 0.1, "early_bird": {"every": 0.02}}},
+        "waits for a mask to settle, and that of rule 'random' does not follow the training",
+    ),
 ]
 
 STUDY_MISTAKES = WHOLE + TASKS + TRAINING + ARMS + ADAPTERS + MASKS

@@ -35,7 +35,6 @@ from rigsa.training.log import Progress, TrainingLog, layer_statistics, peak_mem
 from rigsa.training.order import Batches
 from rigsa.training.probe import Probe
 from rigsa.training.ranks import follows, started
-from rigsa.training.rewind import ValuesAt
 from rigsa.training.sharding import shard_base
 from rigsa.training.together import check_alike, decided_by_rank_0, joined
 from rigsa.training.trainer import (
@@ -44,6 +43,7 @@ from rigsa.training.trainer import (
     NotFinite,
     training_arguments,
 )
+from rigsa.training.watchers import watchers
 from rigsa.versions import versions
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,8 @@ def train(
         place = replace(machine, device="cpu") if sharded else machine
         model = load_base(base_model, place, spec["quantization"])
         rewound = stack.enter_context(saved_values(rewind)) if rewind else None
-        sizes, adapted = _adapted(spec, model, mask_file, rewound)
+        shapes = linear_shapes(model)
+        sizes, adapted = _adapted(spec, model, shapes, mask_file, rewound)
         if sharded:
             shard_base(adapted, ranks, machine.device)
         rows, held_out = (_rows(task_data, split, tokenizer) for split in SPLITS)
@@ -116,8 +117,9 @@ def train(
         own, replay = training["batch_size"] - more, _replay(spec, replay_data, tokenizer, steps)
         turn = share_in_steps("rewind", spec["rewind"], steps) if "rewind" in spec else 0
         first = turn if rewound else 0
-        values = stored.beside if stored else {}
-        ending = [ValuesAt(adapted, turn, values)] if turn and not rewound else []
+        beside = stored.beside if stored else {}
+        watched = (spec, adapted, shapes, steps, progress, beside, machine.threads)
+        watching = [] if rewound else watchers(*watched)
         if replay:
             rows = [marked(row, original=False) for row in rows]
         log = TrainingLog(
@@ -133,7 +135,7 @@ def train(
         asked = decided_by_rank_0(ranks, stack.enter_context(finishing_first()), machine.device)
         kept_in = None if follows() else folder
         said = partial(asdict, progress)
-        keeper = Keeper(kept_in, stored, often, asked, said, lambda: values, first)
+        keeper = Keeper(kept_in, stored, often, asked, said, lambda: beside, first)
         if stored:
             logger.info("%s: going on after step %d of %d", name, keeper.step, steps)
         trainer = AnswerTrainer(
@@ -148,7 +150,7 @@ def train(
             train_dataset=Batches(rows, own, steps, spec["seed"], keeper.step, replay),
             collate=collate,
             micro_batch_size=pass_size(training, machine.micro_batch_size),
-            callbacks=[*ending, log, Kept(keeper)],
+            callbacks=[*watching, log, Kept(keeper)],
             decay_gate=training.get("decay_gate", True),
             losses=progress.losses,
             ranks=ranks,
@@ -162,12 +164,13 @@ def train(
         if follows():
             return
         _save_adapter(adapted, checkpoint)
-        if values:
-            write_tensors(checkpoint.rewind, values)
+        if turn and not rewound:
+            write_tensors(checkpoint.rewind, beside)
         write_jsonl(checkpoint.training_log, progress.rows)
         totals = {
             "steps": keeper.step - first,
             **({"rewind_step": turn} if turn else {}),
+            **({"early_bird": progress.checks} if "early_bird" in spec else {}),
             "items_seen": (keeper.step - first) * own,
             "learning_rate": training["learning_rate"],
             "seconds": round(keeper.seconds, 2),
@@ -209,11 +212,11 @@ def _tokens(rows: Sequence[Row]) -> float:
 def _adapted(
     spec: Mapping[str, Any],
     model: torch.nn.Module,
+    shapes: Mapping[str, torch.Size],
     mask_file: Path | None,
     rewound: TrainedValues | None,
 ) -> tuple[dict[str, int], PeftModel]:
     """How many parameters there are, and the model with a fresh adapter."""
-    shapes = linear_shapes(model)
     sizes = {
         "total_parameters": model.num_parameters(),
         "adapted_parameters": sum(shape.numel() for shape in shapes.values()),
