@@ -27,8 +27,8 @@ from tests.forecast.paper import BASE_MODEL
 SMOLLM2 = shape_of(BASE_MODEL["forecast"])
 DELTA = {"type": "sparse_delta", "gate": "matrix"}
 LORA, SHIRA = {"type": "lora", "r": 4}, {"type": "shira", "r": 4}
-NEUTRAL = {"type": "neutral_residues"}
-KINDS = [(DELTA, None), (DELTA, 0.25), (LORA, None), (SHIRA, None), (NEUTRAL, None)]
+NEUTRAL, FULL = {"type": "neutral_residues"}, {"type": "full"}
+KINDS = [(DELTA, 0.25), *((kind, None) for kind in (DELTA, LORA, SHIRA, NEUTRAL, FULL))]
 
 
 def _work(description: dict, density: float | None, **changes: object) -> Workload:

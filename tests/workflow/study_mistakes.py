@@ -5,6 +5,7 @@ from tests.workflow.edits import GONE
 NAN, INFINITE = float("nan"), float("inf")
 SPARSE = {"type": "sparse_delta", "init": "zero"}
 NEUTRAL = {"type": "neutral_residues"}
+FULL = {"type": "full"}
 NAME = "it must be made of at most 60 letters, digits and _"
 TITLE = "it must be one line of at most 200 characters that begins with none of = + - @"
 
@@ -184,7 +185,10 @@ ARMS = [
 ADAPTERS = [
     ({"arms.rigsa.adapter": {}}, "arms.rigsa.adapter lacks the key 'type'"),
     ({"arms.rigsa.adapter.type": "lorra"}, "did you mean 'lora'?"),
-    ({"arms.rigsa.adapter.type": "adalora"}, "'adalora'; did you mean 'lora'? There are: lora, ne"),
+    (
+        {"arms.rigsa.adapter.type": "adalora"},
+        "'adalora'; did you mean 'lora'? There are: full, lora,",
+    ),
     (
         {"arms.rigsa.adapter.gat": "none"},
         "unknown key arms.rigsa.adapter.gat; did you mean 'gate'?",
@@ -222,6 +226,13 @@ ADAPTERS = [
         arm(adapter={**NEUTRAL, "coefficient": 0}, mask={"rule": "random", "density": 0.1}),
         "masks are for sparse_delta",
     ),
+    (
+        arm(adapter={**FULL, "init": "zero"}),
+        "adapter.init is an option of sparse_delta, and full has",
+    ),
+    (arm(adapter=FULL, mask={"rule": "random", "density": 0.1}), "masks are for sparse_delta"),
+    (arm(adapter=FULL, base="four_bit"), "arms.new.base is four_bit, and a full needs base: full"),
+    (arm(adapter={**FULL, "dtype": "bfloat16"}), "in which small steps are lost with optimizer"),
     ({"arms.qlora_r1.adapter.r": 0}, "adapter.r is 0; it must be at least 1"),
     ({"arms.qlora_r1.adapter.r": 4096}, "r is 4096, but the base model is 128 wide"),
     ({"arms.qlora_r1.adapter.lora_dropout": 1}, "lora_dropout is 1; it must be at least 0 and l"),

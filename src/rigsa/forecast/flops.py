@@ -33,7 +33,7 @@ def training_flops(work: Workload) -> float:
 
 def adapter_flops(adapter: Adapter, recompute: bool) -> float:
     """Operations a token for the adapter's own gradients, and for products beside the model's."""
-    if adapter.kind in ("sparse_delta", "shira"):
+    if adapter.kind in ("sparse_delta", "shira", "full"):
         return 2 * adapter.adapted
     return (8 if recompute else 6) * adapter.values
 
@@ -56,7 +56,7 @@ def pass_bytes(work: Workload) -> float:
     """
     adapter, size = work.adapter, work.weight_bytes
     times = 3 if work.recompute else 2
-    if adapter.kind in ("sparse_delta", "shira"):
+    if adapter.kind in ("sparse_delta", "shira", "full"):
         formed = adapter.adapted * (3 * size) + adapter.values * adapter.value_bytes
         gradient = 2 * adapter.adapted * size + 3 * adapter.values * adapter.value_bytes
         return times * formed + gradient

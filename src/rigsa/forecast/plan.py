@@ -8,6 +8,7 @@ from rigsa.forecast.cards import GIB
 from rigsa.forecast.jobs import Job, jobs
 from rigsa.forecast.memory import FULL_STATES
 from rigsa.forecast.setting import Setting
+from rigsa.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ class Plan:
         ways = []
         if arm.training["optimizer"] in FULL_STATES:
             ways.append("an optimizer with 8-bit state (adamw_torch_8bit)")
-        if arm.adapter["type"] == "sparse_delta" and arm.adapter.get("dtype") != "bfloat16":
+        typed = "dtype" in METHODS[arm.adapter["type"]].options
+        if typed and arm.adapter.get("dtype") != "bfloat16":
             ways.append("adapter values in bfloat16 (dtype)")
         if job.gpus > 1 and arm.base == "full" and not self.setting.shard_base_model:
             ways.append("shard_base_model: true")

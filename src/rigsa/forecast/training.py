@@ -10,8 +10,11 @@ from rigsa.forecast.speed import Speed
 from rigsa.forecast.workload import Workload
 
 
-def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, speed: Speed) -> float:
-    """Of all steps; the job's start and the look at held-out items are left out.
+def training_seconds(
+    work: Workload, training: Mapping[str, Any], rows: int, speed: Speed, done: float = 0.0
+) -> float:
+    """Of all steps but a share that is `done`; the job's start and the look at held-out items are
+    left out.
 
     Several cards work at the same time; what goes from one to another is not counted.
     """
@@ -24,4 +27,4 @@ def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, spe
     state = optimizer_bytes(work.optimizer, work.adapter)
     step = optimizer_step_bytes(work, state) / speed.bandwidth
     splits = -(-part_size(training) // work.micro_batch)
-    return optimizer_steps(training, rows) * (splits * one + step)
+    return (1 - done) * optimizer_steps(training, rows) * (splits * one + step)

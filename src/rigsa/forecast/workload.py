@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from rigsa.adapters.residue_width import SHARE, residue_width
@@ -10,7 +11,7 @@ from rigsa.forecast.shape import Matrix, ModelShape
 from rigsa.validation import one_of
 
 FLOAT32 = 4
-KINDS = ("sparse_delta", "lora", "shira", "neutral_residues")
+KINDS = ("sparse_delta", "lora", "shira", "neutral_residues", "full")
 BYTES = {"float32": FLOAT32, "bfloat16": 2}
 
 
@@ -27,6 +28,7 @@ class Adapter:
         rank: of LoRA; SHiRA has as many values as LoRA of its rank.
         gate: groups that share one gate of a sparse delta, "matrix", "layer", "global" or "none".
         value_bytes: of one value and of its gradient.
+        others: shapes of what full fine-tuning trains beside them: embeddings, head, norms.
     """
 
     kind: str
@@ -36,6 +38,7 @@ class Adapter:
     rank: int = 0
     gate: str = "matrix"
     value_bytes: int = FLOAT32
+    others: tuple[tuple[int, ...], ...] = ()
 
     @property
     def adapted(self) -> int:
@@ -51,7 +54,7 @@ class Adapter:
         """Trained values without gates."""
         if self.kind in ("lora", "shira"):
             return self.rank * self.layers * sum(sum(matrix) for matrix in self.matrices)
-        return round(self.density * self.adapted)
+        return round(self.density * self.adapted) + sum(map(prod, self.others))
 
     @property
     def mergeable(self) -> bool:
@@ -60,7 +63,7 @@ class Adapter:
     @property
     def gates(self) -> int:
         """Values of the gates: a number each, or a vector and a number a block."""
-        if self.kind in ("lora", "shira"):
+        if self.kind in ("lora", "shira", "full"):
             return 0
         if self.kind == "neutral_residues":
             return self.layers * (self.matrices[0][1] + 1)
@@ -76,7 +79,7 @@ class Adapter:
         """Trained tensors: a value tensor a matrix, or LoRA's two, and the gates."""
         each = 2 if self.kind == "lora" else 1
         gates = 2 * self.layers if self.kind == "neutral_residues" else self.gates
-        return each * self.layers * len(self.matrices) + gates
+        return each * self.layers * len(self.matrices) + len(self.others) + gates
 
 
 def adapter_of(shape: ModelShape, description: Mapping[str, Any], density: float | None) -> Adapter:
@@ -100,6 +103,7 @@ def adapter_of(shape: ModelShape, description: Mapping[str, Any], density: float
         rank=description.get("r", 0),
         gate=description.get("gate", "matrix"),
         value_bytes=BYTES[description.get("dtype", "float32")],
+        others=shape.others if description["type"] == "full" else (),
     )
 
 

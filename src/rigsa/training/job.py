@@ -278,7 +278,8 @@ def _save_adapter(adapted: PeftModel, checkpoint: CheckpointPaths) -> None:
             if isinstance(getattr(config, item.name), set):
                 setattr(config, item.name, sorted(getattr(config, item.name)))
     with whole_folder(checkpoint.adapter) as partial:
-        adapted.save_pretrained(partial)
+        # No method changes the vocabulary; one on embeddings saves what it has learnt itself.
+        adapted.save_pretrained(partial, save_embedding_layers=False)
         for extra in [file for file in partial.iterdir() if file.name not in ADAPTER_FILES]:
             extra.unlink()  # PEFT's model card, which says nothing about this adapter.
         add_checksum(partial / "adapter_model.safetensors")
