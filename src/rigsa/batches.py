@@ -39,13 +39,10 @@ def replayed(training: Mapping[str, Any]) -> int:
 
 
 def share_in_steps(name: str, share: float, steps: int) -> int:
-    """A share of a training in optimizer steps; ConfigError where that is none or all of them."""
-    part = round(share * steps)
-    if not 0 < part < steps:
-        raise ConfigError(
-            f"{name} is {share}, which is {part} of {steps} steps; set it so that it is at least "
-            "one, and not all of them."
-        )
+    """A share of a training in optimizer steps, at least one; ConfigError where it is all."""
+    part = max(1, round(share * steps))
+    if part >= steps:
+        raise ConfigError(f"{name} is {share}, which is all of {steps} steps; set it lower.")
     return part
 
 

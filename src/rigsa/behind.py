@@ -11,6 +11,8 @@ from rigsa.mask_rules import RULES_WITH_GRADIENTS
 
 # What only some trainings run: it words the source tasks' rows; it draws masks.
 REPLAY, EARLY_BIRD = "rigsa.training.replay", "rigsa.training.early_bird"
+# What none of PEFT's own methods has.
+MASKS = ("rigsa.masks.storage", "rigsa.masks.values")
 TASK_KINDS = {
     "generator": "rigsa.tasks.generated",
     "images": "rigsa.tasks.textual_digits",
@@ -66,7 +68,7 @@ def _with_method(
     """The code of a job on an adapted model; PEFT's own methods have none of ours."""
     if method in METHOD_MODULES:
         return code_behind(module, METHOD_MODULES[method], without=without, only=only)
-    return code_behind(module, without=("rigsa.masks.storage", *without))
+    return code_behind(module, without=(*MASKS, *without))
 
 
 def _asked(settings: Mapping[str, Any]) -> dict[str, str]:

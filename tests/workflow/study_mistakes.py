@@ -284,7 +284,7 @@ MASKS = [
     ({"arms.random_mask.mask.density_of": "qlora_r1"}, "which is no arm with a mask"),
     ({"arms.qlora_r1.mask": {"rule": "random", "density": 0.1}}, "masks are for sparse_delta"),
     ({f"{MASK}.rewind": 1}, "mask.rewind is 1; it must be greater than 0 and less than 1"),
-    ({f"{MASK}.rewind": 0.001}, "mask.rewind is 0.001, which is 0 of 486 steps; set it so that it"),
+    ({f"{MASK}.rewind": 0.9999}, "mask.rewind is 0.9999, which is all of 486 steps; set it lower."),
     ({"arms.random_mask.mask.rewind": 0.1}, "mask.rewind goes back to a dense training; set iter"),
     (
         {MASK: {"rule": "snip", "density": 0.1, "rewind": 0.1}},
