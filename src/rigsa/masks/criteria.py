@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from rigsa.initial_values import same_sign
+from rigsa.masks.percentiles import percentile
 
 Tensor = torch.Tensor
 
@@ -19,13 +20,15 @@ Tensor = torch.Tensor
 class Criterion:
     """`score(i, f, g)`, and `eligible(i, f)` or None where every free weight is.
 
-    i and g are None where they are not needed: both take time to make.
+    i and g are None where they are not needed: both take time to make. Where a score needs all free
+    weights of a matrix, they come together, and else in blocks.
     """
 
     score: Callable[[Tensor | None, Tensor, Tensor | None], Tensor]
     eligible: Callable[[Tensor, Tensor], Tensor] | None = None
     needs_initial: bool = True
     needs_gradient: bool = False
+    needs_all: bool = False
 
 
 # Each entry has its own fingerprint: what one rule does is said in its entry and nowhere else here.
@@ -34,6 +37,13 @@ CRITERIA = {
     "small_final": Criterion(lambda i, f, g: -f.abs(), needs_initial=False),
     "large_init": Criterion(lambda i, f, g: i.abs()),
     "small_init": Criterion(lambda i, f, g: -i.abs()),
+    # Quadrants of equal percentiles, as in the authors' program; the paper scales |f| instead.
+    "large_init_large_final": Criterion(
+        lambda i, f, g: torch.minimum(percentile(i.abs()), percentile(f.abs())), needs_all=True
+    ),
+    "small_init_small_final": Criterion(
+        lambda i, f, g: torch.minimum(percentile(-i.abs()), percentile(-f.abs())), needs_all=True
+    ),
     "magnitude_increase": Criterion(lambda i, f, g: f.abs() - i.abs()),
     "movement": Criterion(lambda i, f, g: (f - i).abs()),
     "large_final_same_sign": Criterion(lambda i, f, g: f.abs(), same_sign),

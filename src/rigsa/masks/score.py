@@ -60,8 +60,10 @@ class Scorer:
         eligible = None
         if self.criterion is not None and self.criterion.eligible is not None:
             eligible = torch.empty(count, dtype=torch.bool)
-        for start in range(0, count, BLOCK):
-            block = slice(start, min(start + BLOCK, count))
+        together = self.criterion is not None and self.criterion.needs_all
+        size = max(count, 1) if together else BLOCK
+        for start in range(0, count, size):
+            block = slice(start, min(start + size, count))
             where = torch.arange(block.start, block.stop) if places is None else places[block]
             trained = None if final is None else final[block].float()
             scores[block], first = self._scored(module, where, trained, begun)
