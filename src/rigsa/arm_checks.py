@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rigsa import schedule
+from rigsa.adapters.reselection import EVERY, GATHER
 from rigsa.batches import cards, optimizer_steps, replayed
 from rigsa.catalog import BASE_MODELS
 from rigsa.dense_checks import check_dense, check_shares
@@ -48,6 +49,11 @@ def check_arm(study: "Study", arm: "Arm", path: Path) -> None:
         _check_mask(study, arm, where)
     elif arm.iterations > 1:
         raise ConfigError(f"{where}.iterations needs a mask rule; add {arm.name}.mask.")
+    elif METHODS[arm.adapter["type"]].moves:
+        raise ConfigError(
+            f"{where}.adapter of type {arm.adapter['type']} moves the places of a mask; add "
+            f"{arm.name}.mask, such as {{rule: random, density: 0.01}}."
+        )
 
 
 def check_training(arm: "Arm", rows: int | None, path: Path) -> None:
@@ -98,6 +104,12 @@ def check_training(arm: "Arm", rows: int | None, path: Path) -> None:
             f"{where}: warmup_steps is {training['warmup_steps']}, but there are {steps} steps; "
             "set fewer, or warmup_ratio."
         )
+    gather = arm.adapter.get("gather", GATHER)
+    if METHODS[arm.adapter["type"]].moves and gather >= steps:
+        raise ConfigError(
+            f"{where}: adapter.gather is {gather}, but there are {steps} steps, so that the mask "
+            "would never move; set it lower, or train longer."
+        )
 
 
 def _check_adapter(base_model: Mapping[str, Any], arm: "Arm", where: str) -> None:
@@ -132,6 +144,12 @@ def _check_adapter(base_model: Mapping[str, Any], arm: "Arm", where: str) -> Non
         raise ConfigError(
             f"{where}.adapter has both width and share, of which one follows from the other; keep "
             "one of them."
+        )
+    if adapter.get("gather", GATHER) > adapter.get("every", EVERY):
+        raise ConfigError(
+            f"{where}.adapter.gather is {adapter.get('gather', GATHER)}, more steps than there are "
+            f"from one move to the next, {adapter.get('every', EVERY)}; set it lower, or every "
+            "higher."
         )
     penalised = adapter["type"] == "neutral_residues" and adapter.get("coefficient") != 0
     if penalised and not arm.replayed:
@@ -209,6 +227,12 @@ def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
             f"{where}.adapter.target_modules does not go with a mask, which is chosen over all "
             "linear layers; leave it out."
         )
+    moves = METHODS[arm.adapter["type"]].moves
+    if moves and arm.iterations > 1:
+        raise ConfigError(
+            f"{where}.iterations is {arm.iterations}, but the mask of an adapter of type "
+            f"{arm.adapter['type']} moves while it trains and is not pruned; set it to 1."
+        )
     if not arm.starts_dense and rule in RULES_AFTER_TRAINING:
         raise ConfigError(
             f"{where}.mask.rule {rule!r} looks at trained weights; set iterations to 2 or more, so "
@@ -221,11 +245,13 @@ def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
             "adapter.gate_init 0; set it to another number, or gate: none."
         )
     check_dense(study, arm, where)
-    drawn = "rewind" not in mask
-    if drawn and arm.adapter.get("init") == "zero" and rule in RULES_WITH_INITIAL_VALUES:
+    zeros = arm.adapter.get("init") == "zero" and "rewind" not in mask
+    if (zeros or moves) and rule in RULES_WITH_INITIAL_VALUES:
+        zero = f"type {arm.adapter['type']}" if moves else "adapter.init zero"
+        way = "the rule random or grad" if moves else "init uniform, or the rule large_final"
         raise ConfigError(
-            f"{where}.mask.rule {rule!r} looks at initial values, which adapter.init zero makes "
-            "all alike; set init to uniform, or take the rule large_final."
+            f"{where}.mask.rule {rule!r} looks at initial values, which {zero} makes all alike; "
+            f"take {way}."
         )
     schedule.check(mask, arm.iterations, f"{where}.mask")
     reference = mask.get("density_of")

@@ -20,6 +20,7 @@ class Method:
         options: keys of its description in a study, which are options of its PEFT configuration.
         required: those of them that it must have.
         masks: it takes a mask.
+        moves: it needs one, whose places move while it trains; its values begin at 0.
         four_bit: it can learn beside a 4-bit base model.
         most: the highest `r` on a model so wide whose keys are so wide; None without ranks.
     """
@@ -27,6 +28,7 @@ class Method:
     options: tuple[str, ...]
     required: tuple[str, ...] = ()
     masks: bool = False
+    moves: bool = False
     four_bit: bool = False
     most: Callable[[int, int], int] | None = None
 
@@ -51,6 +53,7 @@ METHODS = {
     "shira": Method(("r", "target_modules"), required=("r",), most=most_lora_rank),
     "neutral_residues": Method(("width", "share", "coefficient"), four_bit=True),
     "full": Method(("dtype",)),
+    "spiel": Method(("every", "gather", "share", "dtype"), masks=True, moves=True),
 }
 
 

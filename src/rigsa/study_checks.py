@@ -20,7 +20,7 @@ SHARED_FOLDERS = ("base_models", "tasks", "cache")
 # Columns of the tables beside those of the benchmarks, and what is added to a benchmark's name.
 COLUMNS = ("arm", "step", "model", "density", "parameters", "replay", "learning_rate", "items_seen")
 COLUMNS += ("seconds", "optimizer_state_bytes", "peak_memory_bytes", "source")
-ADDED = ("_se", "_fall", "_fall_low", "_fall_high", "_fall_p")
+ADDED = ("_perplexity", "_perplexity_times", "_se", "_fall", "_fall_low", "_fall_high", "_fall_p")
 # What figures.colors can name beside an arm; `rigsa.analysis.roles.family` tells them apart.
 FAMILIES = ("base", "base_4bit", "imp", "mask", "dense", "lora", "lora_4bit", "other")
 

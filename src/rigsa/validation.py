@@ -107,7 +107,8 @@ def _sentence(error: ValidationError) -> str:
             known = rule if error.validator == "enum" else [rule]
             return f"{key} is {shown(value)}; {one_of(str(value), [str(item) for item in known])}"
         case "minItems" | "minProperties":
-            return f"{key} is empty; it needs at least one entry."
+            has = {0: "is empty", 1: "has one entry"}.get(len(value), f"has {len(value)} entries")
+            return f"{key} {has}; it needs at least {'one entry' if rule == 1 else rule}."
         case "uniqueItems":
             return f"{key} names something twice: {shown(value)}."
         case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum":

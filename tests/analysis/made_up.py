@@ -34,8 +34,10 @@ def imp_arm(name: str, title: str, density: float = 0.0346) -> Arm:
     return sparse_arm(name, title, iterations=5, mask=mask)
 
 
-def lora_arm(name: str, title: str, rank: int, base: str = "four_bit", **training: object) -> Arm:
-    adapter = {"type": "lora", "r": rank, "lora_alpha": 32, "lora_dropout": 0.0}
+def lora_arm(
+    name: str, title: str, rank: int, base: str = "four_bit", alpha: int = 32, **training: object
+) -> Arm:
+    adapter = {"type": "lora", "r": rank, "lora_alpha": alpha, "lora_dropout": 0.0}
     return arm(name, title, adapter, base=base, training={**TRAINING, **training})
 
 
@@ -128,6 +130,14 @@ def write_results(study: Study, results: Path, items: int = 500) -> ResultPaths:
             write_record(file, f"{item.name}-{point.seed}-{point.step}", item.trained)
             write_samples(folder.samples(benchmark.name), answers)
     return paths
+
+
+def write_tuning(path: Path, rates: tuple[float, ...]) -> None:
+    """The last of the rates is chosen."""
+    measured = {"validation_loss": 0.1, "validation_accuracy": 0.9, "kl_to_base": 1.0}
+    trials = [{"learning_rate": rate, **measured} for rate in rates]
+    path.parent.mkdir()
+    path.write_text(json.dumps({"learning_rate": rates[-1], "trials": trials}))
 
 
 def write_evaluation(path: Path, benchmark: Benchmark, answers: np.ndarray) -> None:

@@ -11,7 +11,7 @@ import pytest
 from rigsa.analysis import collect, figures, tables, terminal
 from rigsa.analysis.figures import chat, forgetting, style, typeset
 from rigsa.analysis.tables.latex import ESCAPES
-from tests.analysis.made_up import default_arms, make_study, write_results
+from tests.analysis.made_up import default_arms, make_study, write_results, write_tuning
 from tests.workflow.odd_text import ODD
 
 CONTROL = "\x1b]0;owned\x07 a\tb\r\x00\u202e\ufeff\ud800 <b>&amp;</b> $\\frac$ 漢 |x|\n1234\n"
@@ -26,8 +26,11 @@ def odd(tmp_path_factory):
         for name, entry in plain.task_entries.items()
     }
     arms = {item.name: replace(item, title=f"{ODD} {item.name}") for item in default_arms()}
+    rates = {**arms["q1"].training, "learning_rate": (1e-3, 3e-3)}
+    arms["q1"] = replace(arms["q1"], training=rates)
     study = replace(plain, title=ODD, task_entries=tasks, arms=arms)
     paths = write_results(study, tmp_path_factory.mktemp("odd"), items=20)
+    write_tuning(paths.tuning("q1"), (1e-3, 3e-3))
     collect.run(study, paths)
     paths.chat.parent.mkdir()
     turns = [{"role": role, "content": ODD + CONTROL} for role in ("user", "assistant")]

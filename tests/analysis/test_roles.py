@@ -1,5 +1,7 @@
 """Parts are told from properties; no name matters."""
 
+from dataclasses import replace
+
 import pytest
 
 from rigsa.analysis import roles
@@ -47,6 +49,18 @@ def test_series_are_split_by_base_and_by_a_rank_that_comes_again():
     ]
 
 
+def test_series_are_split_by_how_alpha_follows_the_rank():
+    arms = [lora_arm(f"d{r}", f"LoRA r{r}", r, alpha=2 * r) for r in (1, 4, 16)]
+    arms += [lora_arm(f"c{r}", f"LoRA r{r}, alpha 32", r) for r in (1, 4)]
+    arms.append(lora_arm("replayed", "LoRA r4, replay", 4, alpha=8, replay={"share": 0.1}))
+    series = roles.rank_series(make_study([arm("plain", "Base"), *arms]))
+    assert [(s.title, [a.name for a in s.arms]) for s in series] == [
+        ("LoRA", ["d1", "d4", "d16"]),
+        ("LoRA, alpha 32", ["c1", "c4"]),
+        ("LoRA r4, replay", ["replayed"]),
+    ]
+
+
 @pytest.mark.parametrize(
     ("titles", "shared"),
     [
@@ -56,6 +70,7 @@ def test_series_are_split_by_base_and_by_a_rank_that_comes_again():
         (["SHiRA v2"], "SHiRA v2"),
         (["QLoRA 8", "QLoRA 16"], "QLoRA"),
         (["QLoRA r8"], "QLoRA"),
+        (["LoRA r1, alpha 32", "LoRA r4, alpha 32"], "LoRA, alpha 32"),
         (["1", "2"], "Low rank"),
         (["one", "two"], "Low rank"),
     ],
@@ -74,7 +89,7 @@ def test_the_main_benchmark_is_asked_of_every_arm(study):
 
 def test_a_task_without_a_benchmark_is_a_mistake_in_the_study(study):
     only = {"digits": Benchmark("digits", "digits", 0)}
-    lacking = type(study)(**{**vars(study), "benchmarks": only})
+    lacking = replace(study, benchmarks=only)
     with pytest.raises(ConfigError, match=r"made_up\.yaml.*'sums'"):
         roles.source_benchmarks(lacking)
 

@@ -18,7 +18,7 @@ from rigsa.analysis.tables.latex import latex_escape
 from rigsa.analysis.tables.render import markdown_escape, render
 from rigsa.analysis.text import percent, show_share
 from rigsa.errors import RigsaError
-from tests.analysis.made_up import arm, imp_arm, lora_arm, write_evaluation
+from tests.analysis.made_up import arm, imp_arm, lora_arm, write_evaluation, write_tuning
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -46,7 +46,7 @@ def test_a_study_of_one_base_has_every_table(collected, name):
     study, paths = collected([arm("plain", "Base")])
     tables.run(name, study, paths)
     text = paths.table(name)[1].read_text()
-    assert name not in ("table4", "signs", "tuning") or re.search(
+    assert name not in ("table4", "signs", "tuning", "perplexity") or re.search(
         r"The study made\\_up has no .*\.\n$", text
     )
 
@@ -213,10 +213,7 @@ def test_an_unknown_table_is_one_sentence(study):
 def test_tuning_shows_every_rate_and_says_where_the_best_is_the_last(collected):
     arms = [arm("plain", "Base"), lora_arm("q4", "QLoRA r4", 4, learning_rate=(1e-3, 3e-3))]
     study, paths = collected(arms)
-    measured = {"validation_loss": 0.1, "validation_accuracy": 0.9, "kl_to_base": 1.0}
-    trials = [{"learning_rate": rate, **measured} for rate in (1e-3, 3e-3)]
-    paths.tuning("q4").parent.mkdir()
-    paths.tuning("q4").write_text(json.dumps({"learning_rate": 3e-3, "trials": trials}))
+    write_tuning(paths.tuning("q4"), (1e-3, 3e-3))
     found = made("tuning", (study, paths))
     assert [(row["learning_rate"], row["chosen"]) for row in found] == [
         ("0.001", ""),
@@ -232,3 +229,21 @@ def test_costs_are_those_of_all_steps_up_to_one(collected):
     assert float(found["pruned", "4"]["seconds"]) == pytest.approx(5 * 70.1)
     # Nothing beside the largest is in memory at a time.
     assert found["pruned", "4"]["peak_memory_bytes"] == found["pruned", "0"]["peak_memory_bytes"]
+
+
+def test_perplexity_is_shown_beside_what_was_learnt_and_as_times_the_base_s(collected):
+    study, paths = collected()
+    for name, step, perplexity in (("plain", 0, 1.25), ("pruned", 4, 5.0)):
+        path = paths.checkpoint(name, 0, step).evaluation("sums")
+        content = json.loads(path.read_text())
+        content["metrics"]["perplexity"] = perplexity
+        path.write_text(json.dumps(content))
+    collect.run(study, paths)
+    found = {row["arm"]: row for row in made("perplexity", (study, paths))}
+    assert (found["plain"]["sums_perplexity"], found["plain"]["sums_perplexity_times"]) == (
+        "1.25",
+        "",
+    )
+    assert found["pruned"]["sums_perplexity_times"] == "4"
+    assert found["pruned"]["model"] == "RIGSA, step 4"
+    assert found["q1"]["sums_perplexity"] == ""

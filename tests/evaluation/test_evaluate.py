@@ -1,10 +1,12 @@
 """Scores of models whose answers are known, and agreement of samples with the aggregate."""
 
+from pathlib import Path
+
 import pytest
 
 from rigsa.errors import RigsaError
 from rigsa.evaluation.evaluate import evaluate
-from rigsa.files import write_jsonl
+from rigsa.files import read_jsonl, write_jsonl
 
 TASKS = ["textual_digits", "tiny_gsm", "tiny_piqa", "tiny_hellaswag"]
 
@@ -39,10 +41,6 @@ def rigged(tiny):
 
 
 def labels(path: str) -> dict[str, int]:
-    from pathlib import Path
-
-    from rigsa.files import read_jsonl
-
     return {doc["image"]: doc["label"] for doc in read_jsonl(Path(path))}
 
 
@@ -134,3 +132,29 @@ def test_a_prompt_longer_than_the_model_is_refused_not_cut(tiny, tmp_path):
     write_jsonl(path, [{"goal": "0" * 2000, "sol1": "a", "sol2": "b", "label": 1}])
     with pytest.raises(RigsaError, match="but the base model has room for 1024"):
         evaluate(*tiny, "tiny_piqa", {"test": str(path)})
+
+
+def test_a_perplexity_is_of_all_items_together(tiny, data_files):
+    """exp of the mean negative log-likelihood of an answer, each computed by itself here."""
+    import math
+
+    import torch
+
+    model, tokenizer = tiny
+    result = evaluate(
+        model, tokenizer, "tiny_gsm_text", data_files["tiny_gsm"], limit=3, metric="acc"
+    )
+    found = []
+    for doc in read_jsonl(Path(data_files["tiny_gsm"]["test"]))[:3]:
+        turn = [{"role": "user", "content": f"Question: {doc['question']}\nAnswer:"}]
+        asked = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        # lm-eval counts the space before a continuation as a part of it.
+        texts = asked.rstrip(), "\n" + doc["answer"]
+        ids = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+        with torch.no_grad():
+            logits = model(torch.tensor([ids[0] + ids[1]])).logits[0].log_softmax(dim=-1)
+        places = range(len(ids[0]) - 1, len(ids[0]) + len(ids[1]) - 1)
+        found.append(sum(logits[p, i].item() for p, i in zip(places, ids[1], strict=True)))
+    assert [sample["perplexity"] for sample in result.samples] == pytest.approx(found, rel=1e-4)
+    assert result.metrics["perplexity"] == pytest.approx(math.exp(-sum(found) / 3), rel=1e-4)
+    assert result.metric == "acc"

@@ -1,5 +1,6 @@
 """The counted bytes: those of a real tiny training, and how they grow."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,8 @@ from rigsa.errors import ConfigError
 from rigsa.forecast.activations import saved_in_layer
 from rigsa.forecast.memory import (
     base_bytes,
+    candidate_bytes,
+    gathered_bytes,
     index_bytes,
     optimizer_bytes,
     training_memory,
@@ -27,8 +30,11 @@ from tests.forecast.paper import BASE_MODEL
 SMOLLM2 = shape_of(BASE_MODEL["forecast"])
 DELTA = {"type": "sparse_delta", "gate": "matrix"}
 LORA, SHIRA = {"type": "lora", "r": 4}, {"type": "shira", "r": 4}
-NEUTRAL, FULL = {"type": "neutral_residues"}, {"type": "full"}
-KINDS = [(DELTA, 0.25), *((kind, None) for kind in (DELTA, LORA, SHIRA, NEUTRAL, FULL))]
+NEUTRAL, SPIEL, FULL = ({"type": name} for name in ("neutral_residues", "spiel", "full"))
+KINDS = [
+    *((kind, None) for kind in (DELTA, LORA, SHIRA, NEUTRAL, FULL)),
+    *((kind, 0.25) for kind in (DELTA, SPIEL)),
+]
 
 
 def _work(description: dict, density: float | None, **changes: object) -> Workload:
@@ -65,7 +71,21 @@ def test_it_is_what_a_real_training_holds(description: dict, density: float | No
     assert _bytes(frozen) == base_bytes(shape, 4)
 
 
-def _bytes(tensors: list[torch.Tensor]) -> int:
+def test_what_is_gathered_before_a_mask_moves() -> None:
+    model = _adapted(SPIEL, 0.25)
+    adapter = adapter_of(shape_of(model.config.to_dict()), SPIEL, 0.25)
+    measured = model.before_step(0, 100)
+    model(input_ids=torch.arange(12).view(2, 6)).logits.sum().backward()
+    assert _bytes([tensor.grad for tensor in measured]) == gathered_bytes(adapter)
+    model.after_step(0, 100, torch.optim.SGD(model.parameters()))
+    assert _bytes(model.training_state().values()) == index_bytes(adapter) + candidate_bytes(
+        adapter
+    )
+    plain = adapter_of(shape_of(model.config.to_dict()), DELTA, 0.25)
+    assert (gathered_bytes(plain), candidate_bytes(plain)) == (0, 0)
+
+
+def _bytes(tensors: Iterable[torch.Tensor]) -> int:
     return sum(tensor.nbytes for tensor in tensors)
 
 

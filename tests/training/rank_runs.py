@@ -31,6 +31,11 @@ ALIKE = {
     "dense": {},
     "masked": {"training": {**TRAINING, "batch_size": 7}},
     "single": {"training": {**TRAINING, "batch_size": 47, "epochs": 2}},
+    # Places move after steps 2 and 5 of 7.
+    "spiel": {
+        "adapter": {"type": "spiel", "every": 3, "gather": 2},
+        "training": {**TRAINING, "batch_size": 7},
+    },
     "lora": {"adapter": LORA, "training": {**TRAINING, "batch_size": 7}},
     "qlora": {"adapter": LORA, "quantization": FOUR_BIT},
     # With a penalty on two rows of seven, which are one rank's.
@@ -54,7 +59,7 @@ BY_CHANCE = {
 # Dense and masked deltas with the base model's weights shared out, and put together once more for
 # activations. LoRA is below, and broken off.
 PARTS = ("--shard-base-model", "--activation-checkpointing", "full")
-SHARDED = ("masked-sharded", "single-sharded", "replay-sharded")
+SHARDED = ("masked-sharded", "single-sharded", "replay-sharded", "spiel-sharded")
 FLAGS = ("--micro-batch-size", "3", "--checkpoint-steps", "2")
 
 
@@ -118,6 +123,7 @@ def main(base: str, task: str, folder: Path) -> None:
         spec = {**SPEC, "training": TRAINING, **ALIKE.get(kind, {}), **BY_CHANCE.get(kind, {})}
         more = {
             "masked": ["--mask", str(folder / "mask.safetensors")],
+            "spiel": ["--mask", str(folder / "mask.safetensors")],
             "replay": ["--replay-data", str(folder / "gsm")],
         }.get(kind, [])
         command = [

@@ -111,6 +111,7 @@ def test_arms_have_as_many_weights_as_they_say(run: Run) -> None:
         "lt_sft": round(0.01 * size),
         "lt_sft_rounds": lora,
         "lota": round(0.1 * size),
+        "spiel": sum(round(0.01 * shape.numel()) for shape in run.shapes.values()),
         "sift": sum(round(0.05 * shape.numel()) for shape in run.shapes.values()),
         "rigsa": round(0.0346 * size) + len(run.shapes),
         "rewinding": round(0.0346 * size) + len(run.shapes),

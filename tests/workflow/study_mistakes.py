@@ -6,6 +6,8 @@ NAN, INFINITE = float("nan"), float("inf")
 SPARSE = {"type": "sparse_delta", "init": "zero"}
 NEUTRAL = {"type": "neutral_residues"}
 FULL = {"type": "full"}
+SPIEL = {"type": "spiel"}
+BY_CHANCE = {"rule": "random", "density": 0.1}
 NAME = "it must be made of at most 60 letters, digits and _"
 TITLE = "it must be one line of at most 200 characters that begins with none of = + - @"
 
@@ -99,10 +101,10 @@ TRAINING = [
     ({"training.learning_rate": "1e-4"}, "not '1e-4' (YAML reads 1e-4 as text"),
     ({"training.learning_rate": "0.1"}, "not '0.1' (write it without quotes)"),
     ({"training.learning_rate": 0}, "learning_rate is 0; it must be greater than 0"),
-    ({"training.learning_rate": []}, "learning_rate has 0 entries; it needs at least 2"),
-    ({"training.learning_rate": [0.01]}, "learning_rate has 1 entry; it needs at least 2"),
+    ({"training.learning_rate": []}, "learning_rate is empty; it needs at least 2"),
+    ({"training.learning_rate": [0.01]}, "learning_rate has one entry; it needs at least 2"),
     ({"training.learning_rate": [0.01, -1]}, "learning_rate.1 is -1; it must be greater than 0"),
-    ({"training.learning_rate": [0.01, 0.01]}, "learning_rate names 0.01 twice"),
+    ({"training.learning_rate": [0.01, 0.01]}, "learning_rate names something twice: [0.01, 0.01]"),
     (
         {"training.learning_rate": [0.01, 0.01000001]},
         "learning_rate has values that differ by less than one in 100,000",
@@ -233,6 +235,32 @@ ADAPTERS = [
     (arm(adapter=FULL, mask={"rule": "random", "density": 0.1}), "masks are for sparse_delta"),
     (arm(adapter=FULL, base="four_bit"), "arms.new.base is four_bit, and a full needs base: full"),
     (arm(adapter={**FULL, "dtype": "bfloat16"}), "in which small steps are lost with optimizer"),
+    (arm(adapter=SPIEL), "moves the places of a mask; add new.mask, such as {rule: random, dens"),
+    (
+        arm(adapter={**SPIEL, "every": 4}, mask=BY_CHANCE),
+        "gather is 5, more steps than there are from one move to the next, 4; set it lower, or",
+    ),
+    (
+        arm(adapter={**SPIEL, "init": "zero"}, mask=BY_CHANCE),
+        "adapter.init is an option of sparse_delta, and spiel has only every, gather, share, dt",
+    ),
+    (
+        arm(adapter={**SPIEL, "every": 500, "gather": 500}, mask=BY_CHANCE),
+        "adapter.gather is 500, but there are",
+    ),
+    (
+        arm(adapter=SPIEL, mask={**BY_CHANCE, "rule": "large_init"}),
+        "which type spiel makes all alike; take the rule random or grad.",
+    ),
+    (
+        arm(adapter=SPIEL, mask=BY_CHANCE, iterations=2),
+        "iterations is 2, but the mask of an adapter of type spiel moves while it trains",
+    ),
+    (arm(adapter=SPIEL, mask=BY_CHANCE, base="four_bit"), "and a spiel needs base: full"),
+    (
+        arm(adapter={**SPIEL, "dtype": "bfloat16"}, mask=BY_CHANCE),
+        "in which small steps are lost with optimizer",
+    ),
     ({"arms.qlora_r1.adapter.r": 0}, "adapter.r is 0; it must be at least 1"),
     ({"arms.qlora_r1.adapter.r": 4096}, "r is 4096, but the base model is 128 wide"),
     ({"arms.qlora_r1.adapter.lora_dropout": 1}, "lora_dropout is 1; it must be at least 0 and l"),

@@ -17,6 +17,7 @@ METHOD_MODULES = {
     "sparse_delta": "rigsa.adapters.sparse_delta",
     "neutral_residues": "rigsa.adapters.neutral_residues",
     "full": "rigsa.adapters.full",
+    "spiel": "rigsa.adapters.spiel",
 }
 
 

@@ -1,7 +1,7 @@
 """Which part an arm plays in tables and figures: told from its properties, not from its name."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -50,11 +50,19 @@ def low_rank_arms(study: Study) -> list[Arm]:
 
 
 def rank_series(study: Study) -> list[RankSeries]:
-    """Low-rank arms grouped by all but rank and alpha; a repeated rank opens a new series."""
-    groups: dict[tuple, list[list[Arm]]] = {}
+    """Low-rank arms that differ in rank, and in alpha as far as it grows with the rank or stays.
+
+    A rank that comes again opens a new series. Learning rates may differ.
+    """
+    groups: dict[str, list[list[Arm]]] = {}
+    ranks: dict[tuple[str, float | None], set[int]] = {}
     for arm in low_rank_arms(study):
-        fixed = {k: v for k, v in arm.adapter.items() if k not in ("r", "lora_alpha")}
-        series = groups.setdefault((arm.base, repr(sorted(fixed.items()))), [[]])
+        ranks.setdefault((_but_rank(arm), _alpha_of_rank(arm)), set()).add(arm.adapter["r"])
+    for arm in low_rank_arms(study):
+        rest, per_rank = _but_rank(arm), _alpha_of_rank(arm)
+        grows = per_rank is not None and len(ranks[rest, per_rank]) > 1
+        alpha = f"{per_rank} r" if grows else str(arm.adapter.get("lora_alpha"))
+        series = groups.setdefault(f"{rest} {alpha}", [[]])
         if any(other.adapter["r"] == arm.adapter["r"] for other in series[-1]):
             series.append([])
         series[-1].append(arm)
@@ -63,6 +71,17 @@ def rank_series(study: Study) -> list[RankSeries]:
         for group in groups.values()
         for arms in group
     ]
+
+
+def _but_rank(arm: Arm) -> str:
+    """What arms of a series have in common."""
+    adapter = {k: v for k, v in arm.adapter.items() if k not in ("r", "lora_alpha")}
+    return repr((arm.base, sorted(adapter.items()), arm.training.get("replay")))
+
+
+def _alpha_of_rank(arm: Arm) -> float | None:
+    alpha = arm.adapter.get("lora_alpha")
+    return None if alpha is None else alpha / arm.adapter["r"]
 
 
 def family(arm: Arm) -> str:
@@ -121,8 +140,15 @@ def _main_benchmark(study: Study, task: str) -> Benchmark:
 
 
 def _common_title(arms: Iterable[Arm]) -> str:
-    """'QLoRA r1', 'QLoRA r16' → 'QLoRA'."""
-    letters = zip(*(arm.title for arm in arms), strict=False)
-    shared = "".join(column[0] for column in takewhile(lambda c: len(set(c)) == 1, letters))
-    shared = re.sub(r"[\s,(]*(\b(rank|r)[\s=]*\d*|\b\d+)?$", "", shared)
+    """'QLoRA r1', 'QLoRA r16' → 'QLoRA'; 'LoRA r1, a 32', 'LoRA r4, a 32' → 'LoRA, a 32'."""
+    titles = [arm.title for arm in arms]
+    shared = re.sub(r"[\s,(]*(\b(rank|r)[\s=]*\d*|\b\d+)?$", "", _beginning(titles))
+    ending = _beginning([title[::-1] for title in titles])[::-1] if len(titles) > 1 else ""
+    # Of what follows the rank, whole words behind a comma.
+    shared += "".join(re.findall(r",\s.*", ending)[:1])
     return shared or "Low rank"
+
+
+def _beginning(titles: Sequence[str]) -> str:
+    letters = zip(*titles, strict=False)
+    return "".join(column[0] for column in takewhile(lambda c: len(set(c)) == 1, letters))

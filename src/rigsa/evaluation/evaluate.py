@@ -84,10 +84,13 @@ def evaluate(
             apply_chat_template=chat,
             fewshot_as_multiturn=chat,
         )
+    together = outcome["results"][task]
     main, samples = sample_rows(loaded, outcome["samples"][task], metric)
     names = [name for name, value in samples[0].items() if isinstance(value, float)]
     means = {name: fmean(sample[name] for sample in samples) for name in names}
     score = means.pop("score")
+    # Of a perplexity an item has its log-likelihood, and all together its exponential.
+    means |= {name: float(of_all) for name in means if (of_all := together.get(f"{name},none"))}
     return Evaluation(
         task=task,
         fewshot=fewshot,

@@ -55,6 +55,10 @@ def _number(value: Any) -> bool:
 
 def _answer(task: Any, sample: Mapping[str, Any]) -> tuple[str, str, str]:
     target = sample["target"]
+    if task.OUTPUT_TYPE == "loglikelihood":
+        # Nothing was said: the target was likely to some degree, and may be what would have been.
+        said = str(target) if sample["filtered_resps"][0][1] else ""
+        return said, said, str(target)
     if task.OUTPUT_TYPE != "multiple_choice":
         return str(sample["resps"][0][0]), str(sample["filtered_resps"][0]), str(target)
     choices = task.doc_to_choice(sample["doc"])

@@ -1,6 +1,6 @@
 """Bytes on the disk that jobs leave behind."""
 
-from rigsa.forecast.memory import index_bytes, optimizer_bytes, value_bytes
+from rigsa.forecast.memory import candidate_bytes, index_bytes, optimizer_bytes, value_bytes
 from rigsa.forecast.shape import ModelShape
 from rigsa.forecast.sizes import TaskSize
 from rigsa.forecast.workload import FLOAT32, Adapter, Workload
@@ -30,7 +30,10 @@ def checkpoint_bytes(adapter: Adapter, log_lines: int) -> int:
 
 def state_bytes(work: Workload) -> int:
     """What a training keeps to go on from: the next one is written before the last one goes."""
-    return 2 * (value_bytes(work.adapter) + optimizer_bytes(work.optimizer, work.adapter))
+    adapter, moving = work.adapter, 0
+    if adapter.gathers:
+        moving = index_bytes(adapter) + candidate_bytes(adapter)
+    return 2 * (value_bytes(adapter) + optimizer_bytes(work.optimizer, adapter) + moving)
 
 
 def samples_bytes(items: int) -> int:

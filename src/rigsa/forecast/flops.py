@@ -34,7 +34,7 @@ def training_flops(work: Workload) -> float:
 def adapter_flops(adapter: Adapter, recompute: bool) -> float:
     """Operations a token for the adapter's own gradients, and for products beside the model's."""
     if adapter.kind in ("sparse_delta", "shira", "full"):
-        return 2 * adapter.adapted
+        return 2 * adapter.adapted * (1 + adapter.gathers)
     return (8 if recompute else 6) * adapter.values
 
 

@@ -37,6 +37,7 @@ LASTING = (
     "places of the values",
     "gradients",
     "optimizer state",
+    "gathered gradients",
 )
 
 
@@ -49,6 +50,7 @@ def training_memory(work: Workload) -> dict[str, int]:
         "places of the values": index_bytes(adapter),
         "gradients": value_bytes(adapter),
         "optimizer state": optimizer_bytes(work.optimizer, adapter),
+        "gathered gradients": gathered_bytes(adapter),
         "one layer's turn": turn_bytes(work),
         "kept for backward": kept_for_backward(work),
         "one layer's activations": layer_activations(work) if work.recompute else 0,
@@ -96,6 +98,16 @@ def index_bytes(adapter: Adapter) -> int:
         return 2 * FLOAT32 * adapter.values
     sparse = adapter.kind == "sparse_delta" and adapter.density < 1
     return FLOAT32 * adapter.values if sparse else 0
+
+
+def gathered_bytes(adapter: Adapter) -> int:
+    """float32 gradients of all weights, while a sparse delta looks where to move."""
+    return FLOAT32 * adapter.adapted if adapter.gathers else 0
+
+
+def candidate_bytes(adapter: Adapter) -> int:
+    """What is kept of them from step to step: places, sums and squares, as many as values."""
+    return 3 * FLOAT32 * adapter.values if adapter.gathers else 0
 
 
 def optimizer_bytes(optimizer: str, adapter: Adapter) -> int:

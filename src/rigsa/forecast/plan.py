@@ -85,8 +85,8 @@ class Plan:
         ways = []
         if arm.training["optimizer"] in FULL_STATES:
             ways.append("an optimizer with 8-bit state (adamw_torch_8bit)")
-        typed = "dtype" in METHODS[arm.adapter["type"]].options
-        if typed and arm.adapter.get("dtype") != "bfloat16":
+        options = METHODS[arm.adapter["type"]].options
+        if "dtype" in options and arm.adapter.get("dtype") != "bfloat16":
             ways.append("adapter values in bfloat16 (dtype)")
         if job.gpus > 1 and arm.base == "full" and not self.setting.shard_base_model:
             ways.append("shard_base_model: true")

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from rigsa.adapters.reselection import EVERY, GATHER
 from rigsa.adapters.residue_width import SHARE, residue_width
 from rigsa.errors import ConfigError
 from rigsa.forecast.shape import Matrix, ModelShape
 from rigsa.validation import one_of
 
 FLOAT32 = 4
-KINDS = ("sparse_delta", "lora", "shira", "neutral_residues", "full")
+KINDS = ("sparse_delta", "lora", "shira", "neutral_residues", "spiel", "full")
 BYTES = {"float32": FLOAT32, "bfloat16": 2}
 
 
@@ -20,7 +21,7 @@ class Adapter:
     """What an adapter adds to each of the matrices it goes on, or which it brings.
 
     Args:
-        kind: one of KINDS.
+        kind: one of KINDS; SpIEL is a sparse delta.
         matrices: (out_features, in_features) of those of one decoder layer; of neutral residues
             W_i, W_g and W_o.
         layers: decoder layers.
@@ -29,6 +30,7 @@ class Adapter:
         gate: groups that share one gate of a sparse delta, "matrix", "layer", "global" or "none".
         value_bytes: of one value and of its gradient.
         others: shapes of what full fine-tuning trains beside them: embeddings, head, norms.
+        gathers: share of the steps in which it sums gradients of all weights, or of some of them.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class Adapter:
     gate: str = "matrix"
     value_bytes: int = FLOAT32
     others: tuple[tuple[int, ...], ...] = ()
+    gathers: float = 0.0
 
     @property
     def adapted(self) -> int:
@@ -95,15 +98,17 @@ def adapter_of(shape: ModelShape, description: Mapping[str, Any], density: float
     matrices = shape.targets(description)
     if description["type"] == "neutral_residues":
         matrices = _residue(shape, description)
+    moves = description["type"] == "spiel"
     return Adapter(
-        kind=description["type"],
+        kind="sparse_delta" if moves else description["type"],
         matrices=tuple(matrices),
         layers=shape.layers,
         density=1.0 if density is None else density,
         rank=description.get("r", 0),
-        gate=description.get("gate", "matrix"),
+        gate="none" if moves else description.get("gate", "matrix"),
         value_bytes=BYTES[description.get("dtype", "float32")],
         others=shape.others if description["type"] == "full" else (),
+        gathers=description.get("gather", GATHER) / description.get("every", EVERY) * moves,
     )
 
 

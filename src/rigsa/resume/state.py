@@ -1,6 +1,8 @@
 """All that a training must know to go on to the byte: values, optimizer, schedule, random states.
 
-One safetensors file with a checksum; what are no tensors is JSON in its metadata.
+One safetensors file with a checksum; what are no tensors is JSON in its metadata. A model that
+changes more than its parameters says what in `training_state()`, a dictionary of tensors, and takes
+it in `load_training_state(tensors)`.
 """
 
 import json
@@ -18,6 +20,8 @@ Tensor = torch.Tensor
 Random = dict[str, Any]
 # Of a schedule's state.
 COUNTERS = ("last_epoch", "_step_count")
+# Begins the names of what a model changes beside its parameters.
+MORE = "more."
 
 
 def random_state() -> Random:
@@ -55,6 +59,7 @@ def save_state(
     so are the tensors `beside`."""
     tensors = {f"value.{name}": value for name, value in _trained(model)}
     tensors |= {f"beside.{name}": value for name, value in (beside or {}).items()}
+    tensors |= {f"{MORE}{name}": value for name, value in _more(model).items()}
     plain_state: dict[str, Any] = {}
     for place, state in _states(optimizer):
         for key, value in state.items():
@@ -129,6 +134,11 @@ class StoredState:
                     leaf.copy_(self._file.get_tensor(f"optimizer.{place}.{key}{part}"))
         for name, value in _trained(model):
             value.copy_(self._file.get_tensor(f"value.{name}"))
+        more = [name for name in self._file.keys() if name.startswith(MORE)]  # noqa: SIM118
+        if more:
+            model.load_training_state(
+                {name.removeprefix(MORE): self._file.get_tensor(name) for name in more}
+            )
         for group, options in zip(optimizer.param_groups, self._plain["groups"], strict=True):
             for key, option in options.items():
                 if torch.is_tensor(group[key]):
@@ -142,8 +152,18 @@ class StoredState:
         )
 
 
+def changing(model: torch.nn.Module) -> list[Tensor]:
+    """All tensors of a model that training changes."""
+    return [*(value for _, value in _trained(model)), *_more(model).values()]
+
+
 def _trained(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:
     return ((name, value) for name, value in model.named_parameters() if value.requires_grad)
+
+
+def _more(model: torch.nn.Module) -> Mapping[str, Tensor]:
+    """What it changes beside its parameters."""
+    return getattr(model, "training_state", dict)()
 
 
 def _states(optimizer: torch.optim.Optimizer) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -26,10 +26,11 @@ from rigsa.models.loading import load_base, load_tokenizer
 from rigsa.paths import ADAPTER_FILES, CheckpointPaths
 from rigsa.resume.interrupt import Stopped, finishing_first
 from rigsa.resume.keeper import Keeper, Often, kept_state
-from rigsa.resume.state import optimizer_bytes
+from rigsa.resume.state import changing, optimizer_bytes
 from rigsa.resume.unfinished import made_from, unfinished
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
 from rigsa.tensors import add_checksum, write_tensors
+from rigsa.training.callbacks import Kept
 from rigsa.training.data import Collator, Row, encode, marked
 from rigsa.training.log import Progress, TrainingLog, layer_statistics, peak_memory
 from rigsa.training.order import Batches
@@ -37,12 +38,7 @@ from rigsa.training.probe import Probe
 from rigsa.training.ranks import follows, started
 from rigsa.training.sharding import shard_base
 from rigsa.training.together import check_alike, decided_by_rank_0, joined
-from rigsa.training.trainer import (
-    AnswerTrainer,
-    Kept,
-    NotFinite,
-    training_arguments,
-)
+from rigsa.training.trainer import AnswerTrainer, NotFinite, training_arguments
 from rigsa.training.watchers import watchers
 from rigsa.versions import versions
 
@@ -158,7 +154,7 @@ def train(
         )
         trainer.remove_callback(PrinterCallback)  # The log says the same, and when it will end.
         _run(trainer, keeper, name, machine)
-        check_alike(ranks, adapted.parameters())
+        check_alike(ranks, changing(adapted))
         statistics = {k: v for k, v in layer_statistics(adapted).items() if k != "layers"}
         statistics |= probe()
         if follows():

@@ -47,9 +47,9 @@ def joined(ranks: Ranks, device: str, precision: str) -> Iterator[None]:
 
 
 def sum_gradients(
-    ranks: Ranks, parameters: Iterable[torch.nn.Parameter], loss: Tensor, failed: bool
+    ranks: Ranks, tensors: Iterable[Tensor], loss: Tensor, failed: bool
 ) -> tuple[Tensor, Tensor]:
-    """Gives all ranks the sums of their gradients; returns that of the losses, and who has failed.
+    """Gives all ranks the sums of tensors' gradients; returns that of losses, and who has failed.
 
     Once a step and tensor by tensor, where DDP has buckets: these are laid out anew after the first
     step, so that with three ranks or more a sum would be rounded in another order after a resume,
@@ -57,7 +57,7 @@ def sum_gradients(
     """
     failures = torch.zeros(ranks.size, device=loss.device)
     failures[ranks.rank] = float(failed)
-    trained = [value for value in parameters if value.requires_grad]
+    trained = [value for value in tensors if value.requires_grad]
     for value in trained:
         if value.grad is None:
             value.grad = torch.zeros_like(value)
@@ -82,13 +82,11 @@ def decided_by_rank_0(
     return answer
 
 
-def check_alike(ranks: Ranks, parameters: Iterable[torch.nn.Parameter]) -> None:
+def check_alike(ranks: Ranks, tensors: Iterable[Tensor]) -> None:
     """Raises RigsaError where ranks have come to different values, which no sum would show."""
     if ranks.size == 1:
         return
-    own = torch.stack(
-        [value.detach().double().sum() for value in parameters if value.requires_grad]
-    )
+    own = torch.stack([tensor.detach().double().sum() for tensor in tensors])
     first = own.clone()
     dist.broadcast(first, src=0)
     differ = (own != first).any().float()

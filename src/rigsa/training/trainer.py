@@ -10,17 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
-from transformers import (
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from rigsa.errors import RigsaError
 from rigsa.machine import Machine
-from rigsa.resume.keeper import Keeper
+from rigsa.training.callbacks import Tuned
 from rigsa.training.data import IGNORED, ORIGINAL
 from rigsa.training.loss import answer_loss
 from rigsa.training.order import random_seed, share
@@ -38,7 +32,9 @@ class AnswerTrainer(Trainer):
     """A step is a whole batch: its mean loss, in as many passes as the memory asks for.
 
     An adapter whose tuner has a method `extra_loss(batch)` adds to it: a context manager around
-    each pass, from before forward until after backward, that yields what gives the addition.
+    each pass, from before forward until after backward, that yields what gives the addition. Its
+    methods `before_step` and `after_step` are called as well, if it has them: see
+    rigsa.training.callbacks.
 
     The Trainer's own accumulation of gradients is not used. It counts in passes and epochs, so that
     going on in the middle of an epoch would need its private parts.
@@ -60,13 +56,16 @@ class AnswerTrainer(Trainer):
         micro_batch_size: int,
         decay_gate: bool,
         losses: list[float],
+        callbacks: Sequence[TrainerCallback] = (),
         ranks: Ranks = ALONE,
         sharded: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.sharded, self.agreed = sharded, False
+        self.sharded, self.agreed, self.tuned = sharded, False, Tuned()
         passes = partial(_passes, collate, micro_batch_size, ranks.rank, ranks.size)
-        super().__init__(*args, data_collator=passes, **kwargs)
+        # Before those that look at what a step has come to.
+        callbacks = [self.tuned, *callbacks]
+        super().__init__(*args, data_collator=passes, callbacks=callbacks, **kwargs)
         self.decay_gate, self.losses, self.ranks = decay_gate, losses, ranks
         self.extra_loss = getattr(self.model, "extra_loss", _nothing_more)
         if ranks.size > 1:
@@ -105,7 +104,8 @@ class AnswerTrainer(Trainer):
                 if self.sharded:
                     raise  # In the middle of a pass the others wait for this rank's weights.
                 failed = True  # Here, for its gradients: all end when they know.
-            loss, failures = sum_gradients(self.ranks, model.parameters(), loss, failed)
+            summed = [*model.parameters(), *self.tuned.measured]
+            loss, failures = sum_gradients(self.ranks, summed, loss, failed)
             self._failures = failures.unbind()
         self._batch_loss = loss
         return loss
@@ -167,44 +167,6 @@ class AnswerTrainer(Trainer):
             for name, parameter in model.named_parameters()
             if self.decay_gate or parameter.numel() > 1
         ]
-
-
-class Kept(TrainerCallback):
-    """Lets a Keeper follow the Trainer."""
-
-    def __init__(self, keeper: Keeper) -> None:
-        self.keeper = keeper
-
-    def on_train_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: torch.nn.Module,
-        optimizer: Any,
-        lr_scheduler: Any,
-        **kwargs: Any,
-    ) -> None:
-        # The optimizer is wrapped by accelerate.
-        self.keeper.begin(model, getattr(optimizer, "optimizer", optimizer), lr_scheduler)
-        state.global_step = self.keeper.step
-
-    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-        self.keeper.step_begins()
-
-    def on_pre_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        self.keeper.optimizer_steps()
-
-    def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
-    ) -> None:
-        # What another callback has ended is not to go on after a stop.
-        ends = control.should_training_stop
-        self.keeper.step_ended(state.global_step if ends else state.max_steps)
 
 
 def training_arguments(

@@ -36,7 +36,7 @@ class SparseDeltaModel(BaseTuner):
                     f"{current_key} is a {type(target).__name__}; a sparse delta goes only on "
                     "torch.nn.Linear; choose other target_modules or a base that is not quantised."
                 )
-            layer = SparseDeltaLayer(target, current_key)
+            layer = self.tuner_layer_cls(target, current_key)
             self._replace_module(parent, target_name, layer, target)
         gate = self._gate(peft_config, adapter_name, layer)
         layer.update_layer(adapter_name, peft_config, gate)

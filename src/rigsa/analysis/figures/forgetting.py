@@ -16,6 +16,8 @@ from rigsa.paths import ResultPaths
 from rigsa.study import Arm, Study
 
 BASE = {"color": style.COLORS["base"], "linewidth": 0.9}
+# More than these are told apart by numbers, without the steps that lead to them.
+MOST_CURVES = 12
 FRONT = {"color": "#999999", "linewidth": 1.0, "linestyle": (0, (3, 2))}
 
 
@@ -35,8 +37,12 @@ def draw(study: Study, paths: ResultPaths) -> Figure:
         return style.sentence(
             study, f"The study {study.name} has no trained arm whose base is evaluated as well."
         )
-    looks = style.looks(study)
-    figure = style.figure(study, columns=1 if len(found) <= style.CROWD else 2, rows=1.5)
+    looks, titles = style.looks(study), [curve.title for curve, _, _ in found]
+    if len(found) > MOST_CURVES:
+        found = [_last(number, *parts) for number, parts in enumerate(found, start=1)]
+        titles = [f"{number} {title}" for number, title in enumerate(titles, start=1)]
+    rows = 1.5 if len(found) <= MOST_CURVES else 2.4
+    figure = style.figure(study, columns=1 if len(found) <= style.CROWD else 2, rows=rows)
     axes = figure.subplots()
     axes.grid(axis="both")
     axes.axhline(0, **BASE)
@@ -49,10 +55,20 @@ def draw(study: Study, paths: ResultPaths) -> Figure:
     axes.invert_yaxis()
     everything = [(x.value, y.value) for _, points, _ in found for x, y in points]
     _draw_front(axes, pareto_front(everything))
-    entries = [(curve.arm.name, curve.title, len(points) > 1) for curve, points, _ in found]
+    entries = [
+        (curve.arm.name, title, len(points) > 1)
+        for title, (curve, points, _) in zip(titles, found, strict=True)
+    ]
     others = [("Base", Line2D([], [], **BASE)), ("Pareto front", Line2D([], [], **FRONT))]
     panels.legend(figure, looks, entries, others=others)
     return figure
+
+
+def _last(number: int, curve: Curve, points: list, labels: list[str]) -> tuple:
+    """A curve with its number at its points; of an arm's steps the last alone."""
+    if len({arm.name for arm, _ in curve.points}) == 1:
+        return curve, points[-1:], [str(number)]
+    return curve, points, [f"{number} {text}" for text in labels]
 
 
 def mean_fall(falls: Falls, arm: Arm, step: int) -> Estimate | None:

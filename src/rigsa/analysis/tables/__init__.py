@@ -16,6 +16,7 @@ MODULES = {
     "table4": "rigsa.analysis.tables.table4",
     "summary": "rigsa.analysis.tables.summary",
     "costs": "rigsa.analysis.tables.costs",
+    "perplexity": "rigsa.analysis.tables.perplexity",
     "signs": "rigsa.analysis.tables.signs",
     "tuning": "rigsa.analysis.tables.tuning",
 }
