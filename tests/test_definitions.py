@@ -8,6 +8,7 @@ from types import MappingProxyType
 import pytest
 
 from rigsa import specs
+from rigsa.behind import behind
 from rigsa.definitions import Definitions
 from rigsa.jobs import Job
 from rigsa.study import Study, load_study
@@ -73,6 +74,50 @@ def test_a_warmup_decides_its_mask(project_root) -> None:
     same = {**mask, "warmup": {"steps": 4, "r": 4, "lora_alpha": 8}}
     shown = {job.rule for job in redefined(study, changed(study, "rosa", mask=same))}
     assert shown <= {"collect", "table", "figure"}
+
+
+DENSE = ("rigsa", 0, 0)
+PARTS = {"rewind": 0.02, "early_bird": {"every": 0.02}}
+
+
+def with_part(study: Study, part: str, **more: object) -> Study:
+    mask = {**study.arms["rigsa"].mask, part: PARTS[part], **more}
+    return changed(study, "rigsa", mask=MappingProxyType(mask))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_decides_the_dense_step_redefines_an_arm_from_there_on(study: Study, part) -> None:
+    jobs = redefined(study, with_part(study, part))
+    assert {job for job in jobs if job.arm == "rigsa"} == {
+        job for job in Definitions(study, CONFIG).graph if job.arm == "rigsa"
+    }
+    assert not any(job.arm.startswith(("qlora", "base")) for job in jobs)
+
+
+def test_later_steps_are_made_from_the_values_of_the_dense_one(study: Study) -> None:
+    graph = Definitions(with_part(study, "rewind"), CONFIG).graph
+    dense = Job("train", *DENSE)
+    assert "rewind" not in graph.inputs(dense)
+    for step in range(1, 5):
+        assert graph.inputs(Job("train", "rigsa", 0, step))["rewind"] == dense
+        assert graph.inputs(Job("select_mask", "rigsa", 0, step))["rewind"] == dense
+    graph = Definitions(with_part(study, "rewind", rule="large_final"), CONFIG).graph
+    assert "rewind" not in graph.inputs(Job("select_mask", "rigsa", 0, 2))
+
+
+def test_an_early_dense_step_follows_its_mask_and_its_criterion_and_no_other(study: Study) -> None:
+    early = with_part(study, "early_bird")
+    denser = with_part(study, "early_bird", density=0.05)
+    jobs = redefined(early, denser)
+    assert Job("train", *DENSE) in jobs
+    found = Definitions(early, CONFIG)
+    assert found.spec(Job("train", *DENSE))["early_bird"]["mask"]["density"] == pytest.approx(
+        0.431, abs=1e-3
+    )
+    assert "early_bird" not in found.spec(Job("train", *LAST))
+    drawing = {"rigsa.training.early_bird", "rigsa.masks.criteria", "rigsa.masks.job"}
+    assert drawing <= set(behind("train", found.spec(Job("train", *DENSE))))
+    assert drawing.isdisjoint(behind("train", found.spec(Job("train", *LAST))))
 
 
 def test_a_title_redefines_what_shows_it_and_nothing_else(study: Study) -> None:

@@ -9,6 +9,7 @@ from rigsa import schedule
 from rigsa.adapters.reselection import EVERY, GATHER
 from rigsa.batches import cards, optimizer_steps, replayed, steps_with_warmup
 from rigsa.catalog import BASE_MODELS
+from rigsa.dense_checks import check_dense, check_shares
 from rigsa.errors import ConfigError
 from rigsa.mask_rules import (
     RULES_AFTER_TRAINING,
@@ -96,6 +97,7 @@ def check_training(arm: "Arm", rows: int | None, path: Path) -> None:
         )
     try:
         steps = optimizer_steps(training, rows)
+        check_shares(arm.mask or {}, steps)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     if training.get("warmup_steps", 0) >= steps:
@@ -240,7 +242,9 @@ def _check_mask(study: "Study", arm: "Arm", where: str) -> None:
             f"{where}.mask.rule {rule!r} ranks by gradients, all of which are 0 behind "
             "adapter.gate_init 0; set it to another number, or gate: none."
         )
-    if (adapter.get("init") == "zero" or moves) and rule in RULES_WITH_INITIAL_VALUES:
+    check_dense(study, arm, where)
+    zeros = adapter.get("init") == "zero" and "rewind" not in mask
+    if (zeros or moves) and rule in RULES_WITH_INITIAL_VALUES:
         given = "init" in arm.adapter
         zero = "adapter.init zero" if given else f"type {arm.adapter['type']}"
         way = "init uniform, or the rule large_final" if given else "the rule random or grad"

@@ -52,6 +52,14 @@ def replayed(training: Mapping[str, Any]) -> int:
     return rows
 
 
+def share_in_steps(name: str, share: float, steps: int) -> int:
+    """A share of a training in optimizer steps, at least one; ConfigError where it is all."""
+    part = max(1, round(share * steps))
+    if part >= steps:
+        raise ConfigError(f"{name} is {share}, which is all of {steps} steps; set it lower.")
+    return part
+
+
 def cards(training: Mapping[str, Any]) -> int:
     """Cards that share a training; raises ConfigError where a batch has not a row for each."""
     gpus, batch = training.get("gpus", 1), training["batch_size"]

@@ -9,10 +9,12 @@ from rigsa.analysis import figures, tables
 from rigsa.fingerprint import ROOT, code_behind
 from rigsa.mask_rules import RULES_WITH_GRADIENTS
 
-# What words the source tasks' rows in a training that has some.
-REPLAY = "rigsa.training.replay"
+# What only some trainings run: it words the source tasks' rows; it draws masks.
+REPLAY, EARLY_BIRD = "rigsa.training.replay", "rigsa.training.early_bird"
 # What trains before a mask is chosen, where something does.
 WARMUP = "rigsa.training.warmup"
+# What none of PEFT's own methods has.
+MASKS = ("rigsa.masks.storage", "rigsa.masks.values")
 TASK_KINDS = {
     "generator": "rigsa.tasks.generated",
     "images": "rigsa.tasks.textual_digits",
@@ -48,17 +50,27 @@ def behind(rule: str, settings: Mapping[str, Any]) -> dict[str, str]:
 
 def _train(settings: Mapping[str, Any]) -> dict[str, str]:
     method, asked = settings["adapter"]["type"], settings.get("replayed", ())
-    found = _with_method("rigsa.training.job", method, () if asked else (REPLAY,))
+    without, only = [] if asked else [REPLAY], {}
+    if "early_bird" in settings:
+        only["rigsa.masks.criteria"] = settings["early_bird"]["mask"]["rule"]
+    else:
+        without.append(EARLY_BIRD)
+    found = _with_method("rigsa.training.job", method, tuple(without), only)
     for task in asked:
         found |= _asked(task)
     return found
 
 
-def _with_method(module: str, method: str | None, without: tuple[str, ...] = ()) -> dict[str, str]:
+def _with_method(
+    module: str,
+    method: str | None,
+    without: tuple[str, ...] = (),
+    only: Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """The code of a job on an adapted model; PEFT's own methods have none of ours."""
     if method in METHOD_MODULES:
-        return code_behind(module, METHOD_MODULES[method], without=without)
-    return code_behind(module, without=("rigsa.masks.storage", *without))
+        return code_behind(module, METHOD_MODULES[method], without=without, only=only)
+    return code_behind(module, without=(*MASKS, *without))
 
 
 def _asked(settings: Mapping[str, Any]) -> dict[str, str]:

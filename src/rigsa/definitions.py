@@ -84,7 +84,7 @@ class Definitions:
             case "select_mask":
                 return specs.mask_settings(study, job.arm, job.seed, job.step, self.precision)
             case "train":
-                return specs.training_settings(study, job.arm, job.seed, self.precision)
+                return specs.training_settings(study, job.arm, job.seed, self.precision, job.step)
             case "tune":
                 return specs.tuning_settings(study, job.name)
             case "evaluate":

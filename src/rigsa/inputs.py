@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from rigsa.errors import FileError
 from rigsa.paths import CheckpointPaths
 
 
@@ -35,6 +36,17 @@ def fetched(folder: Path) -> Input:
 def adapter(folder: Path) -> Input:
     checkpoint = CheckpointPaths(folder.parent)
     return Input(checkpoint.training, (folder / "adapter_model.safetensors",))
+
+
+def rewound(folder: Path) -> Input:
+    """What the training of this adapter had learnt by the step to go back to."""
+    checkpoint = CheckpointPaths(folder.parent)
+    if not checkpoint.rewind.is_file():
+        raise FileError(
+            f"{checkpoint.rewind} is missing; delete {checkpoint.training}, and the next run makes "
+            "both again."
+        )
+    return Input(checkpoint.training, (checkpoint.rewind,))
 
 
 def single(file: Path) -> Input:

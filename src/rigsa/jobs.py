@@ -6,7 +6,11 @@ from typing import NamedTuple
 
 from rigsa.analysis import figures, tables
 from rigsa.bases import model_of
-from rigsa.mask_rules import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS
+from rigsa.mask_rules import (
+    RULES_AFTER_TRAINING,
+    RULES_AGAINST_INITIAL_VALUES,
+    RULES_WITH_GRADIENTS,
+)
 from rigsa.paths import ResultPaths, record
 from rigsa.sources import Source, tasks_used
 from rigsa.study import Checkpoint, Study
@@ -102,6 +106,7 @@ class JobGraph:
                 made = {"base_model": self._base(job.arm), "task_data": target}
                 if study.arm(job.arm).masked(job.step):
                     made["mask"] = job._replace(rule="select_mask")
+                    made |= self._rewound(job)
                 if job.arm in study.trials:
                     made["tuning"] = Job("tune", name=job.arm)
                 return made | self.replayed(job.arm)
@@ -191,6 +196,11 @@ class JobGraph:
             return {"given": Job("task_data", name=entry["subset_of"])}
         return {"given": Job("fetch", name=task)} if "hub" in entry else {}
 
+    def _rewound(self, job: Job) -> dict[str, Job]:
+        """The dense training whose values at some step are the later steps' initial ones."""
+        rewinds = "rewind" in self.study.arm(job.arm).mask
+        return {"rewind": job._replace(rule="train", step=0)} if rewinds else {}
+
     def _mask_inputs(self, job: Job) -> dict[str, Job]:
         """The same names as the flags of `rigsa select-mask`."""
         arm, found = self.study.arm(job.arm), {}
@@ -201,6 +211,8 @@ class JobGraph:
                 found["previous_adapter"] = before._replace(rule="train")
             if arm.masked(job.step - 1):
                 found["previous_mask"] = before
+            if rule in RULES_AGAINST_INITIAL_VALUES:
+                found |= self._rewound(job)
         if "density_of" in arm.mask:
             last = self.study.last_checkpoint(arm.mask["density_of"], job.seed)
             found["reference_mask"] = Job("select_mask", *_place(last))

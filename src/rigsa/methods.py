@@ -58,6 +58,7 @@ METHODS = {
     # r(m+n) free weights of m·n.
     "shira": Method(("r", "target_modules"), required=("r",), most=most_lora_rank),
     "neutral_residues": Method(("width", "share", "coefficient"), four_bit=True),
+    "full": Method(("dtype",)),
     "spiel": Method(("every", "gather", "share", "dtype"), masks=True, moves=True),
     # Without target_modules: masks are chosen over all linear layers.
     "rosa": Method(

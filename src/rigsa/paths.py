@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+REWIND = "rewind.safetensors"
 TABLE_FORMATS = ("csv", "md", "tex", "html")
 FIGURE_FORMATS = ("pdf", "png")
 SAMPLES = ".samples.parquet"
@@ -39,6 +40,11 @@ class CheckpointPaths:
     @property
     def adapter_files(self) -> list[Path]:
         return [self.adapter / name for name in ADAPTER_FILES]
+
+    @property
+    def rewind(self) -> Path:
+        """A dense step's values at the step that later ones go back to, where they do."""
+        return self.adapter / REWIND
 
     @property
     def training_log(self) -> Path:

@@ -59,9 +59,16 @@ def _asked(study: Study, task: str, *more: str) -> dict[str, Any]:
     return {key: entry[key] for key in ("lm_eval", "chat", *more) if key in entry}
 
 
-def training_settings(study: Study, arm: str, seed: int, precision: str) -> dict[str, Any]:
-    """One training. The mask comes as a file, so every step of an IMP arm has the same settings."""
+def training_settings(
+    study: Study, arm: str, seed: int, precision: str, step: int = 0
+) -> dict[str, Any]:
+    """One training. The mask comes as a file, so every step of an IMP arm has the same settings,
+    but for a dense one that ends where the mask of the next has settled."""
     item = study.arm(arm)
+    mask, early_bird = item.mask or {}, {}
+    if "early_bird" in mask and step == 0:
+        drawn = mask_settings(study, arm, seed, 1, precision)
+        early_bird = {**mask["early_bird"], "mask": drawn}
     replayed = [{"task": task, **_asked(study, task)} for task in item.replayed]
     return {
         **_model_settings(study, arm, precision),
@@ -70,6 +77,8 @@ def training_settings(study: Study, arm: str, seed: int, precision: str) -> dict
         "seed": seed,
         "task": study.target_task,
         **({"replayed": replayed} if replayed else {}),
+        **({"rewind": mask["rewind"]} if "rewind" in mask else {}),
+        **({"early_bird": early_bird} if early_bird else {}),
     }
 
 

@@ -30,13 +30,13 @@ from tests.forecast.paper import BASE_MODEL
 SMOLLM2 = shape_of(BASE_MODEL["forecast"])
 DELTA = {"type": "sparse_delta", "gate": "matrix"}
 LORA, SHIRA = {"type": "lora", "r": 4}, {"type": "shira", "r": 4}
-NEUTRAL, SPIEL, ROSA = {"type": "neutral_residues"}, {"type": "spiel"}, {"type": "rosa", "r": 4}
-GATES = {"type": "fine_gates"}
+NEUTRAL, SPIEL, FULL = ({"type": name} for name in ("neutral_residues", "spiel", "full"))
+ROSA, GATES = {"type": "rosa", "r": 4}, {"type": "fine_gates"}
 LOW_RANK_GATES = {**GATES, "r": 4}
 WITHOUT_MASK = [DELTA, LORA, SHIRA, NEUTRAL, GATES, LOW_RANK_GATES]
 KINDS = [
     *((DELTA, 0.25), (SPIEL, 0.25), (ROSA, 0.25)),
-    *((description, None) for description in WITHOUT_MASK),
+    *((description, None) for description in (*WITHOUT_MASK, FULL)),
 ]
 
 

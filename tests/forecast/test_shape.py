@@ -32,6 +32,12 @@ def test_parameters_of_lora(rank: int, trained: int) -> None:
     assert adapter_of(SMOLLM2, {"type": "lora", "r": rank}, None).trainable == trained
 
 
+def test_parameters_of_full_fine_tuning() -> None:
+    adapter = adapter_of(SMOLLM2, {"type": "full"}, None)
+    assert adapter.trainable == SMOLLM2.weights
+    assert adapter.tensors == 24 * (7 + 2) + 1 + 1
+
+
 def test_parameters_of_a_sparse_delta() -> None:
     """3.46 % of the linears, and a gate for each of 24 · 7 matrices."""
     adapter = adapter_of(SMOLLM2, {"type": "sparse_delta"}, 0.0346)

@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from rigsa.mask_rules import RULES_WITH_GRADIENTS
 from rigsa.masks.job import select_mask
-from rigsa.masks.storage import Mask, load_mask
+from rigsa.masks.storage import Mask, load_mask, save_mask
 from rigsa.tensors import add_checksum
 from rigsa.training.gradient_sums import GradientSums
 
@@ -35,11 +36,30 @@ SIFT: Places = ([0, 5, 8, 11, 13, 16, 19], [0, 3, 11, 14])
 # give these gradients. It keeps int(0.21 n) of n weights.
 ROSA: Places = ([2, 5, 13, 16, 21], [0, 8, 11])
 ROSA_SHIFTS = (11, 23, 37)
+# uber-research/deconstructing-lottery-tickets dbad201, get_weight_init.py: prune_base 0.35 of each
+# matrix, with the initial and final values and gradients of the test, no two of which are ranked
+# alike. Its quadrants are found by bisection, and keep one or two weights more.
+ZHOU: dict[str, Places] = {
+    "large_init_large_final": (
+        [0, 3, 6, 7, 10, 13, 16, 18, 19, 21, 22],
+        [0, 1, 3, 6, 9, 12, 13, 14],
+    ),
+    "small_init_small_final": ([3, 6, 9, 12, 14, 15, 17, 20, 23], [2, 4, 5, 7, 10, 13]),
+    "large_init": ([0, 2, 5, 8, 11, 13, 16, 19, 22], [0, 3, 6, 8, 11, 14]),
+    "small_init": ([1, 4, 7, 9, 12, 15, 17, 20, 23], [2, 4, 7, 10, 12, 13]),
+    "small_final": ([0, 2, 5, 8, 11, 14, 17, 20, 23], [2, 5, 8, 11, 13, 14]),
+    "magnitude_increase": ([1, 4, 6, 7, 9, 10, 12, 15, 18], [1, 4, 7, 10, 12, 13]),
+    "movement": ([1, 5, 8, 11, 15, 18, 19, 21, 22], [0, 1, 4, 8, 11, 14]),
+    "large_final_same_sign": ([0, 3, 4, 6, 7, 9, 10, 13, 16], [3, 6, 9, 10, 12, 13]),
+    "large_final_diff_sign": ([1, 8, 11, 12, 15, 18, 19, 21, 22], [0, 1, 4, 7, 8, 11]),
+    "snip": ([0, 3, 5, 8, 11, 13, 16, 19, 22], [0, 3, 6, 9, 11, 14]),
+    "grad": ([0, 3, 5, 8, 11, 14, 16, 19, 22], [0, 3, 6, 9, 11, 14]),
+}
 
 
-def _values(shift: int) -> dict[str, torch.Tensor]:
+def _values(shift: int, stride: int = 37) -> dict[str, torch.Tensor]:
     """No two of the same size."""
-    values = ((torch.arange(SIZE) * 37 + shift) % 101 - 50.25) / 16
+    values = ((torch.arange(SIZE) * stride + shift) % 101 - 50.25) / 16
     parts = values.split([24, 15])
     return {name: part.view(SHAPES[name]) for name, part in zip(SHAPES, parts, strict=True)}
 
@@ -98,3 +118,18 @@ def test_the_largest_squares_over_batches(tmp_path) -> None:
     spec = {"rule": "grad_squared", "scope": "matrix", "density": 0.21}
     assert [round(0.21 * size) for size in (24, 15)] == [len(places) for places in ROSA]
     assert _chosen(tmp_path / "mask", spec, gradients=lambda: sums.sums) == ROSA
+
+
+@pytest.mark.parametrize("rule", ZHOU)
+def test_every_criterion_of_zhou(rule: str, tmp_path) -> None:
+    counts = {}
+    for (name, shape), places in zip(SHAPES.items(), ZHOU[rule], strict=True):
+        counts[name] = (torch.arange(shape[0] * shape[1]) < len(places)).view(shape)
+    save_mask(Mask(counts), tmp_path / "counts")
+    files = {"reference_mask": tmp_path / "counts"}
+    files["rewound"] = _adapter(tmp_path / "initial", _values(11)) / "adapter_model.safetensors"
+    if rule in RULES_WITH_GRADIENTS:
+        files["gradients"] = lambda: _values(5)
+    else:
+        files["previous_adapter"] = _adapter(tmp_path / "final", _values(23, 67))
+    assert _chosen(tmp_path / "mask", {"rule": rule, "scope": "matrix"}, **files) == ZHOU[rule]

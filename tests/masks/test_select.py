@@ -93,6 +93,8 @@ def test_criteria_are_those_of_zhou_et_al() -> None:
         "small_final": [-2.0, -1.0, -2.5, -0.5],
         "large_init": [1.0, 2.0, 3.0, 0.5],
         "small_init": [-1.0, -2.0, -3.0, -0.5],
+        "large_init_large_final": [0.25, 0.25, 0.75, 0.0],
+        "small_init_small_final": [0.25, 0.25, 0.0, 0.75],
         "magnitude_increase": [1.0, -1.0, -0.5, 0.0],
         "movement": [1.0, 3.0, 0.5, 0.0],
         "large_final_same_sign": [2.0, 1.0, 2.5, 0.5],

@@ -8,7 +8,7 @@ from rigsa.adapters.build import build_adapter
 from rigsa.cli import main
 from rigsa.files import write_json
 from rigsa.machine import Machine
-from rigsa.models.loading import load_base, load_checkpoint
+from rigsa.models.loading import load_adapter, load_base, load_checkpoint
 from rigsa.models.tokenizer import build_tokenizer
 from tests.conftest import make_llama
 
@@ -24,7 +24,10 @@ def trained(tmp_path):
         make_llama().save_pretrained(base)
         build_tokenizer(["0 1 2 3"], vocabulary=300).save_pretrained(base)
         made = build_adapter(load_base(base, Machine()), adapter, 0, None)
-        made.save_pretrained(checkpoint / "adapter")
+        with torch.no_grad():
+            for value in made.parameters():
+                value += 0.01 * value.requires_grad  # As if it had learnt something.
+        made.save_pretrained(checkpoint / "adapter", save_embedding_layers=False)
         spec = {"quantization": quantization, "precision": "float32"}
         write_json(checkpoint / "training.json", {"spec": spec})
         return base, checkpoint
@@ -53,6 +56,16 @@ def test_a_merged_folder_loads_as_any_other(trained, tmp_path) -> None:
     assert (
         len({tokenizer.apply_chat_template(turns, tokenize=False) for tokenizer in tokenizers}) == 1
     )
+
+
+def test_a_tied_model_is_merged_into_a_tied_one(trained, tmp_path) -> None:
+    base, checkpoint = trained({"type": "full"})
+    assert merge(base, checkpoint, tmp_path / "merged") == 0
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+    adapted = load_adapter(load_base(base, Machine()), checkpoint / "adapter")
+    assert torch.equal(model(TOKENS).logits, adapted(TOKENS).logits)
+    assert not torch.equal(model(TOKENS).logits, make_llama()(TOKENS).logits)
 
 
 def test_an_adapter_beside_the_weights_is_refused(trained, tmp_path, capsys) -> None:

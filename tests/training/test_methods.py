@@ -41,16 +41,21 @@ class Run:
         item = self.study.arms[arm]
         for step in range(item.iterations):
             mask = self.select(arm, step) if item.masked(step) else None
-            spec = _plain(specs.training_settings(self.study, arm, 0, "float32"))
+            spec = _plain(specs.training_settings(self.study, arm, 0, "float32", step))
             spec["training"] |= SHORT
-            train(spec, self.base, self.task, mask, self.checkpoint(arm, step), Machine())
+            made, rewind = self.checkpoint(arm, step), self.rewind(arm, step)
+            train(spec, self.base, self.task, mask, made, Machine(), rewind=rewind)
+
+    def rewind(self, arm: str, step: int) -> Path | None:
+        rewinds = step > 0 and "rewind" in self.study.arms[arm].mask
+        return self.checkpoint(arm, 0).rewind if rewinds else None
 
     def select(self, arm: str, step: int) -> Path:
         item = self.study.arms[arm]
         spec = _plain(specs.mask_settings(self.study, arm, 0, step, "float32"))
         if "warmup" in spec:
             spec["warmup"]["steps"] = 1  # The small task has three, and two are looked at.
-        files = {}
+        files = {"rewound": self.rewind(arm, step)}
         if step:
             before = self.checkpoint(arm, step - 1)
             files["previous_adapter"] = before.adapter
@@ -101,6 +106,7 @@ def test_arms_have_as_many_weights_as_they_say(run: Run) -> None:
     few = sum(round(0.006 * shape.numel()) for shape in run.shapes.values())
     expected = {
         "full": size,
+        "full_every_weight": read_json(run.last("full").training)["total_parameters"],
         "lora_r4": lora,
         "lora_r16": 4 * lora,
         "shira_r4": lora,
@@ -113,6 +119,7 @@ def test_arms_have_as_many_weights_as_they_say(run: Run) -> None:
         "rosa": lora + few,
         "rosa_mask": few,
         "rigsa": round(0.0346 * size) + len(run.shapes),
+        "rewinding": round(0.0346 * size) + len(run.shapes),
         "random_mask": round(0.0346 * size) + len(run.shapes),
         "random_matched": round(0.0346 * size) + len(run.shapes),
         # A gate for each row and column, as many as LoRA of rank 1 has parameters.

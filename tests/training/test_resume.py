@@ -77,6 +77,7 @@ LOW_BIT = {"optimizer": "adamw_torch_8bit", "optimizer_options": {"bf16_stochast
 KINDS = {
     "sparse delta": {},
     "dropout": {"adapter": LORA},
+    "every weight": {"adapter": {"type": "full"}},
     "stochastic rounding": {
         "adapter": {**SPEC["adapter"], "dtype": "bfloat16"},
         "training": {**SPEC["training"], **LOW_BIT},

@@ -6,6 +6,7 @@ MASK = "arms.rigsa.mask"
 NAN, INFINITE = float("nan"), float("inf")
 SPARSE = {"type": "sparse_delta", "init": "zero"}
 NEUTRAL = {"type": "neutral_residues"}
+FULL = {"type": "full"}
 SPIEL = {"type": "spiel"}
 BY_CHANCE = {"rule": "random", "density": 0.1}
 ROSA = {"type": "rosa", "r": 4}
@@ -194,7 +195,7 @@ ARMS = [
 ADAPTERS = [
     ({"arms.rigsa.adapter": {}}, "arms.rigsa.adapter lacks the key 'type'"),
     ({"arms.rigsa.adapter.type": "lorra"}, "did you mean 'lora'?"),
-    ({"arms.rigsa.adapter.type": "adalora"}, "'adalora'; did you mean 'lora'? There are: "),
+    ({"arms.rigsa.adapter.type": "adalora"}, "'adalora'; did you mean 'lora'? There are: fine_"),
     (
         {"arms.rigsa.adapter.gat": "none"},
         "unknown key arms.rigsa.adapter.gat; did you mean 'gate'?",
@@ -232,6 +233,13 @@ ADAPTERS = [
         arm(adapter={**NEUTRAL, "coefficient": 0}, mask={"rule": "random", "density": 0.1}),
         "masks are for sparse_delta",
     ),
+    (
+        arm(adapter={**FULL, "init": "zero"}),
+        "adapter.init is an option of sparse_delta, and full has",
+    ),
+    (arm(adapter=FULL, mask={"rule": "random", "density": 0.1}), "masks are for sparse_delta"),
+    (arm(adapter=FULL, base="four_bit"), "arms.new.base is four_bit, and a full needs base: full"),
+    (arm(adapter={**FULL, "dtype": "bfloat16"}), "in which small steps are lost with optimizer"),
     (arm(adapter=SPIEL), "moves the places of a mask; add new.mask, such as {rule: random, dens"),
     (
         arm(adapter={**SPIEL, "every": 4}, mask=BY_CHANCE),
@@ -360,6 +368,32 @@ MASKS = [
     ({"arms.random_mask.mask.density_of": "random_mask"}, "which is no arm with a mask"),
     ({"arms.random_mask.mask.density_of": "qlora_r1"}, "which is no arm with a mask"),
     ({"arms.qlora_r1.mask": {"rule": "random", "density": 0.1}}, "masks are for sparse_delta"),
+    ({f"{MASK}.rewind": 1}, "mask.rewind is 1; it must be greater than 0 and less than 1"),
+    ({f"{MASK}.rewind": 0.9999}, "mask.rewind is 0.9999, which is all of 486 steps; set it lower."),
+    ({"arms.random_mask.mask.rewind": 0.1}, "mask.rewind goes back to a dense training; set iter"),
+    (
+        {MASK: {"rule": "snip", "density": 0.1, "rewind": 0.1}},
+        "'snip' ranks by gradients before any training, which mask.rewind has nothing to do with",
+    ),
+    ({f"{MASK}.early_bird": {}}, "mask.early_bird lacks the key 'every'"),
+    ({f"{MASK}.early_bird": {"every": 1}}, "early_bird.every is 1; it must be greater than 0 and"),
+    ({f"{MASK}.early_bird": {"evry": 0.1}}, "unknown key arms.rigsa.mask.early_bird.evry"),
+    (
+        {f"{MASK}.early_bird": {"every": 0.2}},
+        "looks at a mask every 97 of 486 steps, and needs 6 of them to end early; set every or win",
+    ),
+    (
+        {f"{MASK}.early_bird": {"every": 0.02, "distance": 0.9}},
+        "early_bird.distance is 0.9, and two masks that keep 0.431 differ by 0.863 at most; set",
+    ),
+    (
+        {f"{MASK}.early_bird": {"every": 0.02}, f"{MASK}.rewind": 0.02},
+        "mask has both rewind and early_bird, and the first training may end before the step",
+    ),
+    (
+        {MASK: {"rule": "random", "density": 0.1, "early_bird": {"every": 0.02}}},
+        "waits for a mask to settle, and that of rule 'random' does not follow the training",
+    ),
 ]
 
 STUDY_MISTAKES = WHOLE + TASKS + TRAINING + ARMS + ADAPTERS + MASKS

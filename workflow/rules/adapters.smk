@@ -1,7 +1,7 @@
 # The two moves of every method: choose a mask, train.
 MASK_INPUTS = (
     *("previous_adapter", "previous_mask", "reference_mask"),
-    *("task_data", "tuning"),
+    *("task_data", "tuning", "rewind"),
 )
 # Before these masks are chosen there is a short training, which has a card and the settings of one.
 WARMED_UP = [arm.name for arm in (*STUDY.arms.values(), *TRIALS) if arm.warmup]
@@ -63,7 +63,7 @@ rule train:
         spec=spec_of("train"),
         base_model=untracked(base_model),
         task_data=untracked(TARGET_DATA),
-        files=untracked(flags_of("train", "mask", "tuning")),
+        files=untracked(flags_of("train", "mask", "rewind", "tuning")),
         replay=untracked(replay_flags),
         trials=untracked(trial_flags),
         folder=untracked(lambda wildcards: checkpoint_of(wildcards).folder),

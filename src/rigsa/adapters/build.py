@@ -10,10 +10,15 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from transformers import PreTrainedModel
 
 from rigsa.masks.storage import Mask
+from rigsa.masks.values import TrainedValues
 
 
 def build_adapter(
-    model: PreTrainedModel, adapter: Mapping[str, Any], seed: int, mask: Mask | None
+    model: PreTrainedModel,
+    adapter: Mapping[str, Any],
+    seed: int,
+    mask: Mask | None,
+    rewound: TrainedValues | None = None,
 ) -> PeftModel:
     """Puts a fresh adapter on `model`.
 
@@ -21,6 +26,7 @@ def build_adapter(
         adapter: {"type": a PEFT type in lower case, and options of its PEFT configuration}.
         seed: decides every initial value.
         mask: for methods whose configuration takes one.
+        rewound: what such a method begins with, where that is not decided by the seed.
     """
     options = {key: value for key, value in adapter.items() if key != "type"}
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[adapter["type"].upper()]
@@ -29,7 +35,7 @@ def build_adapter(
     if known["target_modules"] is None:
         options.setdefault("target_modules", "all-linear")
     # SHiRA's random mask has a seed of its own, and without one the same places for every seed.
-    given = {"seed": seed, "random_seed": seed, "mask": mask}
+    given = {"seed": seed, "random_seed": seed, "mask": mask, "rewound": rewound}
     options |= {key: value for key, value in given.items() if key in known}
     torch.manual_seed(seed)
     return get_peft_model(model, config_class(task_type="CAUSAL_LM", **options))

@@ -16,6 +16,7 @@ from types import ModuleType
 METHOD_MODULES = {
     "sparse_delta": "rigsa.adapters.sparse_delta",
     "neutral_residues": "rigsa.adapters.neutral_residues",
+    "full": "rigsa.adapters.full",
     "spiel": "rigsa.adapters.spiel",
     "rosa": "rigsa.adapters.rosa",
     "fine_gates": "rigsa.adapters.fine_gates",

@@ -94,7 +94,7 @@ def family(arm: Arm) -> str:
         return "imp"
     if arm.mask is not None:
         return "mask"
-    return "dense" if arm.adapter["type"] == "sparse_delta" else "other"
+    return "dense" if arm.adapter["type"] in ("sparse_delta", "full") else "other"
 
 
 def target_benchmark(study: Study) -> Benchmark:

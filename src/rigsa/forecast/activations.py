@@ -31,6 +31,8 @@ def saved_in_layer(work: Workload) -> int:
         linear_inputs = residue_inputs(work)
     if work.adapter.kind == "fine_gates":
         linear_inputs += gate_inputs(work)
+    if work.adapter.kind == "full":
+        norms += 2 * size * shape.hidden  # What its factors are multiplied with.
     attention = size * (2 * shape.queries + 2 * shape.keys) + FLOAT32 * shape.heads
     product = size * 3 * shape.intermediate
     each = norms + linear_inputs + attention + product

@@ -8,7 +8,7 @@ from rigsa.batches import pass_size
 from rigsa.forecast import disk
 from rigsa.forecast.evaluation import evaluation_memory, evaluation_seconds
 from rigsa.forecast.flops import embedding_training_flops, forward_starts, training_flops
-from rigsa.forecast.memory import base_bytes, training_peak
+from rigsa.forecast.memory import base_bytes, training_peak, value_bytes
 from rigsa.forecast.setting import AUTO, Setting
 from rigsa.forecast.speed import CORE_FLOPS, READ_BYTES_PER_SECOND, START_SECONDS
 from rigsa.forecast.training import step_seconds, training_seconds
@@ -195,15 +195,20 @@ def training_job(setting: Setting, arm: Arm, point: Checkpoint) -> Job:
         return training_peak(setting.workload(arm, point.step, rows))
 
     peak_bytes = training_peak(work)
+    rewind = (arm.mask or {}).get("rewind", 0)
+    done = rewind if point.step else 0
+    disk_bytes = disk.checkpoint_bytes(work.adapter, arm.training["logs"])
+    if rewind and point.step == 0:
+        disk_bytes += value_bytes(work.adapter)
     # Processes on a CPU share its memory.
     room = setting.room // arm.gpus if setting.card.is_cpu else setting.room
     return Job(
         "train", point.arm, point.seed, point.step,
-        seconds=training_seconds(work, arm.training, size.train, setting.speed),
+        seconds=training_seconds(work, arm.training, size.train, setting.speed, done),
         start_seconds=_start(setting),
         device_bytes=_device(setting, peak_bytes),
         host_bytes=arm.gpus * _host(setting, peak_bytes),
-        disk_bytes=disk.checkpoint_bytes(work.adapter, arm.training["logs"]),
+        disk_bytes=disk_bytes,
         state_bytes=disk.state_bytes(work),
         trained=work.adapter.trainable,
         gpus=arm.gpus,

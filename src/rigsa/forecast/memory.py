@@ -3,6 +3,8 @@
 The peak is in the backward pass: everything that lasts, and on top of it one layer's turn.
 """
 
+from math import prod
+
 from rigsa.errors import ConfigError
 from rigsa.forecast.activations import kept_for_backward, layer_activations, logits_bytes
 from rigsa.forecast.shape import ModelShape
@@ -131,7 +133,7 @@ def turn_bytes(work: Workload) -> int:
     """What the largest matrix needs for its turn: W0 + α·ΔW and its dense gradient, or its 4-bit
     weights unpacked."""
     adapted = work.adapter.matrices if work.adapter.mergeable else work.shape.layer_linears.values()
-    largest = max(rows * columns for rows, columns in adapted)
+    largest = max(map(prod, (*adapted, *work.adapter.others)))
     if work.adapter.formed:
         return 2 * largest * work.weight_bytes
     return largest * work.weight_bytes if work.four_bit else 0

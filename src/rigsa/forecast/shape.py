@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,13 @@ class ModelShape:
     @property
     def other_weights(self) -> int:
         """Embeddings, a head of its own where there is one, and norms."""
-        embeddings = (1 if self.tied else 2) * self.vocabulary * self.hidden
-        return embeddings + (2 * self.layers + 1) * self.hidden
+        return sum(map(prod, self.others))
+
+    @property
+    def others(self) -> tuple[tuple[int, ...], ...]:
+        """Their shapes."""
+        embeddings = (1 if self.tied else 2) * ((self.vocabulary, self.hidden),)
+        return (*embeddings, *(2 * self.layers + 1) * ((self.hidden,),))
 
     @property
     def weights(self) -> int:

@@ -10,9 +10,13 @@ from rigsa.forecast.speed import Speed
 from rigsa.forecast.workload import Workload
 
 
-def training_seconds(work: Workload, training: Mapping[str, Any], rows: int, speed: Speed) -> float:
-    """Of all steps; the job's start and the look at held-out items are left out."""
-    return optimizer_steps(training, rows) * step_seconds(work, training, speed)
+def training_seconds(
+    work: Workload, training: Mapping[str, Any], rows: int, speed: Speed, done: float = 0.0
+) -> float:
+    """Of all steps but a share that is `done`; the job's start and the look at held-out items are
+    left out.
+    """
+    return (1 - done) * optimizer_steps(training, rows) * step_seconds(work, training, speed)
 
 
 def step_seconds(work: Workload, training: Mapping[str, Any], speed: Speed) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from rigsa.adapters.reselection import EVERY, GATHER
@@ -11,9 +12,9 @@ from rigsa.forecast.shape import Matrix, ModelShape
 from rigsa.validation import one_of
 
 FLOAT32 = 4
-KINDS = ("sparse_delta", "lora", "shira", "neutral_residues", "spiel", "rosa", "fine_gates")
+KINDS = ("sparse_delta", "lora", "shira", "neutral_residues", "spiel", "rosa", "fine_gates", "full")
 # Those that form W0 + ΔW for a layer's turn, and those with B·A beside it; RoSA does both.
-FORMED, LOW_RANK = ("sparse_delta", "shira", "rosa"), ("lora", "rosa")
+FORMED, LOW_RANK = ("sparse_delta", "shira", "rosa", "full"), ("lora", "rosa")
 BYTES = {"float32": FLOAT32, "bfloat16": 2}
 
 
@@ -30,6 +31,7 @@ class Adapter:
         rank: of B·A, 0 without it; SHiRA has as many values as LoRA of its rank.
         gate: groups that share one gate of a sparse delta, "matrix", "layer", "global" or "none".
         value_bytes: of one value and of its gradient.
+        others: shapes of what full fine-tuning trains beside them: embeddings, head, norms.
         gathers: share of the steps in which it sums gradients of all weights, or of some of them.
     """
 
@@ -40,6 +42,7 @@ class Adapter:
     rank: int = 0
     gate: str = "matrix"
     value_bytes: int = FLOAT32
+    others: tuple[tuple[int, ...], ...] = ()
     gathers: float = 0.0
 
     @property
@@ -61,10 +64,11 @@ class Adapter:
 
     @property
     def formed_values(self) -> int:
-        """Of ΔW."""
+        """Of ΔW, and of what is trained beside the matrices."""
         if self.kind == "shira":
             return self._of_rank
-        return round(self.density * self.adapted) if self.formed else 0
+        others = sum(map(prod, self.others))
+        return round(self.density * self.adapted) + others if self.formed else 0
 
     @property
     def beside_values(self) -> int:
@@ -94,7 +98,7 @@ class Adapter:
     @property
     def gates(self) -> int:
         """Values of the gates: a number each, or a vector and a number a block."""
-        if self.kind in ("lora", "shira", "rosa"):
+        if self.kind in ("lora", "shira", "rosa", "full"):
             return 0
         if self.kind == "fine_gates":
             return self.sides
@@ -114,7 +118,7 @@ class Adapter:
             return (4 if self.rank else 2) * self.layers * len(self.matrices)
         each = 2 * self.low_rank + (self.kind != "lora")
         gates = 2 * self.layers if self.kind == "neutral_residues" else self.gates
-        return each * self.layers * len(self.matrices) + gates
+        return each * self.layers * len(self.matrices) + len(self.others) + gates
 
 
 def adapter_of(shape: ModelShape, description: Mapping[str, Any], density: float | None) -> Adapter:
@@ -139,6 +143,7 @@ def adapter_of(shape: ModelShape, description: Mapping[str, Any], density: float
         rank=description.get("r", 0),
         gate="none" if moves else description.get("gate", "matrix"),
         value_bytes=BYTES[description.get("dtype", "float32")],
+        others=shape.others if description["type"] == "full" else (),
         gathers=description.get("gather", GATHER) / description.get("every", EVERY) * moves,
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from rigsa.initial_values import same_sign
+from rigsa.masks.percentiles import percentile
 
 Tensor = torch.Tensor
 
@@ -20,7 +21,8 @@ class Criterion:
     """`score(i, f, g)`, and `eligible(i, f)` or None where every free weight is.
 
     i and g are None where they are not needed: both take time to make. g is the gradient's sum over
-    batches, or that of its square where the criterion `squares` it.
+    batches, or that of its square where the criterion `squares` it. Where a score needs all free
+    weights of a matrix, they come together, and else in blocks.
     """
 
     score: Callable[[Tensor | None, Tensor, Tensor | None], Tensor]
@@ -28,6 +30,7 @@ class Criterion:
     needs_initial: bool = True
     needs_gradient: bool = False
     squares: bool = False
+    needs_all: bool = False
 
 
 # Each entry has its own fingerprint: what one rule does is said in its entry and nowhere else here.
@@ -36,6 +39,13 @@ CRITERIA = {
     "small_final": Criterion(lambda i, f, g: -f.abs(), needs_initial=False),
     "large_init": Criterion(lambda i, f, g: i.abs()),
     "small_init": Criterion(lambda i, f, g: -i.abs()),
+    # Quadrants of equal percentiles, as in the authors' program; the paper scales |f| instead.
+    "large_init_large_final": Criterion(
+        lambda i, f, g: torch.minimum(percentile(i.abs()), percentile(f.abs())), needs_all=True
+    ),
+    "small_init_small_final": Criterion(
+        lambda i, f, g: torch.minimum(percentile(-i.abs()), percentile(-f.abs())), needs_all=True
+    ),
     "magnitude_increase": Criterion(lambda i, f, g: f.abs() - i.abs()),
     "movement": Criterion(lambda i, f, g: (f - i).abs()),
     "large_final_same_sign": Criterion(lambda i, f, g: f.abs(), same_sign),

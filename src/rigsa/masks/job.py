@@ -13,9 +13,10 @@ import torch
 
 from rigsa.masks.budget import budget
 from rigsa.masks.scopes import ranked_together
-from rigsa.masks.score import Scorer, trained_values
+from rigsa.masks.score import Scorer
 from rigsa.masks.select import Candidates, keep_highest
 from rigsa.masks.storage import check_fits, pack, pack_places, stored_mask, total, written_mask
+from rigsa.masks.values import saved_values
 
 logger = logging.getLogger(__name__)
 Matrices = Mapping[str, torch.Tensor]
@@ -31,6 +32,7 @@ def select_mask(
     reference_mask: Path | None = None,
     gradients: Callable[[], Matrices] | None = None,
     threads: int = 1,
+    rewound: Path | None = None,
 ) -> None:
     """Chooses and writes a mask.
 
@@ -42,21 +44,23 @@ def select_mask(
         reference_mask: the mask whose density is taken, where the spec gives none.
         gradients: gives dL/dW by module, for rules that rank by it.
         threads: matrices that are ranked by themselves are ranked so many at a time.
+        rewound: the dense values that survivors go back to, where these are not the drawn ones.
     """
     with ExitStack() as stack:
-        previous = trained = None
+        previous = trained = begun = None
         if previous_mask is not None:
             previous = stack.enter_context(stored_mask(previous_mask))
             check_fits(previous.shapes, shapes, previous_mask)
         if previous_adapter is not None:
-            trained = stack.enter_context(trained_values(previous_adapter))
-        scorer = Scorer(spec, shapes, previous, trained, gradients)
+            file = previous_adapter / "adapter_model.safetensors"
+            trained = stack.enter_context(saved_values(file))
+        if rewound is not None:
+            begun = stack.enter_context(saved_values(rewound))
+        scorer = Scorer(spec, shapes, previous, trained, gradients, begun)
         wanted = budget(spec, shapes, reference_mask)
         write, provenance = stack.enter_context(written_mask(output, shapes))
-        groups = ranked_together(spec["scope"], shapes)
         totals: Counter[str] = Counter()
-        pool = stack.enter_context(ThreadPoolExecutor(threads))
-        for masks, found in pool.map(partial(_select_group, scorer, wanted), groups):
+        for masks, found in chosen(scorer, wanted, threads):
             totals.update(found)
             for bits in masks:
                 write(bits)
@@ -71,6 +75,16 @@ def select_mask(
         kept,
         100 * kept / total(shapes),
     )
+
+
+def chosen(
+    scorer: Scorer, wanted: Callable[[list[str], int], int], threads: int = 1
+) -> Iterator[tuple[list[torch.Tensor], dict[str, int]]]:
+    """Of each group of matrices that are ranked together, in the model's order: their masks in
+    packed bits, and what was counted."""
+    groups = ranked_together(scorer.spec["scope"], scorer.shapes)
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(partial(_select_group, scorer, wanted), groups)
 
 
 def _select_group(

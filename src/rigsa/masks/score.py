@@ -1,20 +1,16 @@
 """Scores of the free weights, one matrix at a time, from files."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from rigsa import counter_random
-from rigsa.errors import FileError
 from rigsa.initial_values import BLOCK, initial_values
 from rigsa.masks.criteria import CRITERIA
 from rigsa.masks.select import Candidates
 from rigsa.masks.storage import StoredMask, kept_places
-from rigsa.tensors import read_tensors
+from rigsa.masks.values import TrainedValues
 
 Tensor = torch.Tensor
 
@@ -28,6 +24,7 @@ class Scorer:
         previous: the mask of the training before; None where every weight was free.
         trained: what that training made; None for rules that look at initial values.
         gradients: gives dL/dW by module, for rules that rank by it.
+        rewound: the dense values that survivors go back to, which are the initial values then.
     """
 
     def __init__(
@@ -35,11 +32,12 @@ class Scorer:
         spec: Mapping[str, Any],
         shapes: Mapping[str, tuple[int, ...]],
         previous: StoredMask | None,
-        trained: "TrainedValues | None",
+        trained: TrainedValues | None,
         gradients: Callable[[], Mapping[str, Tensor]] | None,
+        rewound: TrainedValues | None = None,
     ) -> None:
         self.spec, self.shapes = spec, shapes
-        self.previous, self.trained = previous, trained
+        self.previous, self.trained, self.rewound = previous, trained, rewound
         self.criterion = CRITERIA.get(spec["rule"])
         ranks_by_gradient = self.criterion is not None and self.criterion.needs_gradient
         self.gradients = gradients() if gradients and ranks_by_gradient else {}
@@ -55,21 +53,26 @@ class Scorer:
         rows, columns = self.shapes[module]
         count = rows * columns if places is None else len(places)
         final = self.trained and self.trained.values(module, count)
+        begun = None
+        if self.rewound is not None and self.criterion is not None:
+            begun = self.rewound.values(module, rows * columns)
         scores = torch.empty(count)
         eligible = None
         if self.criterion is not None and self.criterion.eligible is not None:
             eligible = torch.empty(count, dtype=torch.bool)
-        for start in range(0, count, BLOCK):
-            block = slice(start, min(start + BLOCK, count))
+        together = self.criterion is not None and self.criterion.needs_all
+        size = max(count, 1) if together else BLOCK
+        for start in range(0, count, size):
+            block = slice(start, min(start + size, count))
             where = torch.arange(block.start, block.stop) if places is None else places[block]
             trained = None if final is None else final[block].float()
-            scores[block], first = self._scored(module, where, trained)
+            scores[block], first = self._scored(module, where, trained, begun)
             if eligible is not None:
                 eligible[block] = first
         return Candidates(scores, eligible)
 
     def _scored(
-        self, module: str, places: Tensor, trained: Tensor | None
+        self, module: str, places: Tensor, trained: Tensor | None, begun: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """Scores, and which weights are taken first, of some of a module's weights."""
         spec, criterion = self.spec, self.criterion
@@ -78,47 +81,20 @@ class Scorer:
             return counter_random.uniform(key, places), None
         initial = gradient = None
         if criterion.needs_initial or trained is None:
-            options = spec["adapter"]
-            initial = initial_values(
-                options.get("init", "uniform"),
-                spec["seed"],
-                module,
-                tuple(self.shapes[module]),
-                options.get("init_scale"),
-                places,
-            )
+            initial = self._drawn(module, places) if begun is None else begun[places].float()
         if module in self.gradients:
             gradient = self.gradients[module].reshape(-1)[places].float()
         final = initial if trained is None else trained
         first = criterion.eligible and criterion.eligible(initial, final)
         return criterion.score(initial, final, gradient), first
 
-
-class TrainedValues:
-    """The values in a saved sparse delta, read when they are asked for."""
-
-    def __init__(self, file: Any, path: Path) -> None:
-        self._file, self._path = file, path
-
-    def values(self, module: str, count: int) -> Tensor:
-        """One for each of the module's `count` free weights, as they are stored."""
-        try:
-            values = self._file.get_tensor(f"base_model.model.{module}.sparse_delta_values")
-        except SafetensorError:
-            raise FileError(
-                f"{self._path} is no adapter of this model: it lacks {module}."
-            ) from None
-        if values.numel() != count:
-            raise FileError(
-                f"{self._path}: {module} has {values.numel()} values and does not fit its mask, "
-                f"which keeps {count}."
-            )
-        return values.view(-1)
-
-
-@contextmanager
-def trained_values(adapter: Path) -> Iterator[TrainedValues]:
-    """Raises FileError where the adapter is missing, truncated or changed."""
-    path = adapter / "adapter_model.safetensors"
-    with read_tensors(path) as file:
-        yield TrainedValues(file, path)
+    def _drawn(self, module: str, places: Tensor) -> Tensor:
+        options = self.spec["adapter"]
+        return initial_values(
+            options.get("init", "uniform"),
+            self.spec["seed"],
+            module,
+            tuple(self.shapes[module]),
+            options.get("init_scale"),
+            places,
+        )

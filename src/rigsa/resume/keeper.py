@@ -1,6 +1,7 @@
 """Keeps the state of a running training, so that it can go on after any kind of end."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ class Keeper:
         often: how often to save.
         asked: gives the signal by which the training was asked to stop, if it was.
         progress: what the caller wants to find in `StoredState.said["progress"]`.
+        beside: tensors of the caller's, to find in `StoredState.beside`.
+        first: steps that count as done where there is no state to go on from.
 
     Attributes:
         step: steps that are done.
@@ -62,11 +65,13 @@ class Keeper:
         often: Often,
         asked: Callable[[], Signals | None],
         progress: Callable[[], Mapping[str, Any]] = dict,
+        beside: Callable[[], Mapping[str, torch.Tensor]] = dict,
+        first: int = 0,
     ) -> None:
         self.folder, self.stored, self.often = folder, stored, often
-        self.asked, self.progress = asked, progress
+        self.asked, self.progress, self.beside = asked, progress, beside
         self.whole = True
-        self.step = self.saved_step = stored.said["step"] if stored else 0
+        self.step = self.saved_step = stored.said["step"] if stored else first
         self.began = time.perf_counter() - (stored.said["seconds"] if stored else 0)
         self.saved_at = time.monotonic()
 
@@ -85,6 +90,12 @@ class Keeper:
         self.parts = (model, optimizer, schedule)
         if self.stored is not None:
             self.stored.restore(*self.parts)
+            return
+        with warnings.catch_warnings():
+            # torch warns of a schedule that goes on before the optimizer has.
+            warnings.filterwarnings("ignore", category=UserWarning)
+            for _ in range(self.step):
+                schedule.step()
 
     def step_begins(self) -> None:
         if self.stored is not None:
@@ -132,7 +143,7 @@ class Keeper:
                 "command again."
             )
         said = {"step": self.step, "seconds": self.seconds, "progress": self.progress()}
-        save_state(self.folder / STATE, *self.parts, said, self.randomness)
+        save_state(self.folder / STATE, *self.parts, said, self.randomness, self.beside())
         self.saved_step, self.saved_at = self.step, time.monotonic()
 
     def kept(self) -> str:

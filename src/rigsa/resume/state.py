@@ -53,9 +53,12 @@ def save_state(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     said: Mapping[str, Any],
     randomness: Random,
+    beside: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Writes the state between two steps; what is `said` is the caller's own, as JSON has it."""
+    """Writes the state between two steps; what is `said` is the caller's own, as JSON has it, and
+    so are the tensors `beside`."""
     tensors = {f"value.{name}": value for name, value in _trained(model)}
+    tensors |= {f"beside.{name}": value for name, value in (beside or {}).items()}
     tensors |= {f"{MORE}{name}": value for name, value in _more(model).items()}
     plain_state: dict[str, Any] = {}
     for place, state in _states(optimizer):
@@ -66,14 +69,14 @@ def save_state(
                 plain_state[f"{place}.{key}"] = value
     tensors["random.torch"] = randomness["torch"]
     tensors |= {f"random.cuda.{place}": state for place, state in enumerate(randomness["cuda"])}
-    beside = {
+    plain = {
         "said": said,
         "optimizer": plain_state,
         "groups": [_options(group) for group in optimizer.param_groups],
         "schedule": {key: schedule.state_dict()[key] for key in COUNTERS},
         "random": {key: randomness[key] for key in ("python", "numpy")},
     }
-    write_tensors(path, tensors, {"state": json.dumps(beside)})
+    write_tensors(path, tensors, {"state": json.dumps(plain)})
 
 
 def optimizer_bytes(optimizer: torch.optim.Optimizer) -> int:
@@ -92,8 +95,16 @@ class StoredState:
         self.said: dict[str, Any] = self._plain["said"]
 
     @property
+    def beside(self) -> dict[str, Tensor]:
+        names = self._names("beside.")
+        return {name.removeprefix("beside."): self._file.get_tensor(name) for name in names}
+
+    def _names(self, beginning: str) -> list[str]:
+        return [name for name in self._file.keys() if name.startswith(beginning)]  # noqa: SIM118
+
+    @property
     def randomness(self) -> Random:
-        names = [name for name in self._file.keys() if name.startswith("random.cuda.")]  # noqa: SIM118
+        names = self._names("random.cuda.")
         return {
             **self._plain["random"],
             "torch": self._file.get_tensor("random.torch"),

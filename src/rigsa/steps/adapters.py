@@ -8,6 +8,7 @@ from typing import Any
 
 from rigsa.errors import ConfigError
 from rigsa.mask_rules import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS
+from rigsa.paths import REWIND
 from rigsa.steps.spec import Spec
 from rigsa.steps.step import (
     BASE_MODEL,
@@ -54,6 +55,7 @@ def _select_mask(options: Namespace) -> None:
         "reference_mask": options.reference_mask and inputs.single(options.reference_mask),
         "task_data": options.task_data and inputs.data(options.task_data),
         "tuning": options.tuning and inputs.single(options.tuning),
+        "rewind": options.rewind and inputs.rewound(options.rewind),
     }
     given = {name: item for name, item in given.items() if item}
     made = [options.output]
@@ -68,6 +70,7 @@ def _select_mask(options: Namespace) -> None:
             reference_mask=options.reference_mask,
             gradients=gradients if options.task_data else None,
             threads=1 if together else options.threads,
+            rewound=options.rewind and options.rewind / REWIND,
         )
 
 
@@ -113,9 +116,11 @@ def _train(options: Namespace) -> None:
         given["mask"] = inputs.single(options.mask)
     if options.tuning is not None:
         given["tuning"] = inputs.single(options.tuning)
+    if options.rewind is not None:
+        given["rewind"] = inputs.rewound(options.rewind)
     replayed = _replayed(spec, options.replay_data)
     given |= {f"replay_{task}": inputs.data(folder) for task, folder in replayed.items()}
-    made = [checkpoint.training, *checkpoint.adapter_files]
+    made = [checkpoint.training, *checkpoint.adapter_files, checkpoint.rewind]
     work = partial(
         train,
         chosen,
@@ -128,6 +133,7 @@ def _train(options: Namespace) -> None:
         options.command,
         held_fds(),
         options.replay_data,
+        options.rewind and options.rewind / REWIND,
     )
     if ranks.follows():
         work()
@@ -211,6 +217,12 @@ TUNING = argument(
     metavar="FILE",
     help="which of the SPEC's learning rates was chosen, where it has several",
 )
+REWOUND = argument(
+    "--rewind",
+    type=Path,
+    metavar="DIR",
+    help="adapter of the dense training whose values of an early step are the initial ones",
+)
 STEPS = (
     Step(
         "select-mask",
@@ -239,6 +251,7 @@ STEPS = (
             ),
             argument("--task-data", type=Path, metavar="DIR", help="for rules that need gradients"),
             TUNING,
+            REWOUND,
             output("mask.safetensors to write"),
             *MACHINE,
             *TRAINING_MACHINE,
@@ -277,6 +290,7 @@ STEPS = (
                 metavar="DIR",
                 help="folders of the tasks that the SPEC replays, in its order",
             ),
+            REWOUND,
             output("checkpoint folder to write into"),
             *MACHINE,
             *TRAINING_MACHINE,

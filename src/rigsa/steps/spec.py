@@ -17,15 +17,15 @@ TEXT = (
 WHOLE = (
     *("seed", "fewshot", "train", "validation", "test", "batch_size", "logs"),
     *("vocabulary", "steps", "rows", "row_tokens", "hidden_size", "num_hidden_layers", "r"),
-    *("gpus", "width", "lora_rank", "batches"),
+    *("gpus", "width", "lora_rank", "batches", "window"),
 )
 NUMBERS = (
     *("weight_decay", "epochs", "max_grad_norm", "warmup_ratio", "gate_init"),
-    *("share", "coefficient", "progress"),
+    *("share", "coefficient", "progress", "rewind", "every", "distance"),
 )
 OBJECTS = (
-    *("adapter", "training", "replay", "warmup"),
-    *("counts", "architecture", "mixture", "most_turns"),
+    *("adapter", "training", "replay", "counts", "architecture", "mixture", "most_turns"),
+    *("early_bird", "mask", "warmup"),
 )
 BY_NAME = ("inputs", "versions")
 KINDS: dict[str, tuple[type, ...]] = {

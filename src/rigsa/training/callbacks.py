@@ -75,9 +75,15 @@ class Kept(TrainerCallback):
         self.keeper.optimizer_steps()
 
     def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, *others: Any, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
     ) -> None:
-        self.keeper.step_ended(state.max_steps)
+        # What another callback has ended is not to go on after a stop.
+        ends = control.should_training_stop
+        self.keeper.step_ended(state.global_step if ends else state.max_steps)
 
 
 def _unwrapped(optimizer: Any) -> torch.optim.Optimizer:

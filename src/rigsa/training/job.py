@@ -14,12 +14,13 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, PrinterCallback
 
 from rigsa.adapters.build import build_adapter, linear_shapes
-from rigsa.batches import cards, optimizer_steps, pass_size, replayed
+from rigsa.batches import cards, optimizer_steps, pass_size, replayed, share_in_steps
 from rigsa.errors import RigsaError
 from rigsa.files import read_jsonl, whole_folder, write_json, write_jsonl
 from rigsa.hashing import file_hash
 from rigsa.machine import Machine
 from rigsa.masks.storage import load_mask
+from rigsa.masks.values import TrainedValues, saved_values
 from rigsa.models.identity import identity
 from rigsa.models.loading import load_base, load_tokenizer
 from rigsa.paths import ADAPTER_FILES, CheckpointPaths
@@ -28,7 +29,7 @@ from rigsa.resume.keeper import Keeper, Often, kept_state
 from rigsa.resume.state import changing, optimizer_bytes
 from rigsa.resume.unfinished import made_from, unfinished
 from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
-from rigsa.tensors import add_checksum
+from rigsa.tensors import add_checksum, write_tensors
 from rigsa.training.callbacks import Kept
 from rigsa.training.data import Collator, Row, encode, marked
 from rigsa.training.log import Progress, TrainingLog, layer_statistics, peak_memory
@@ -39,6 +40,7 @@ from rigsa.training.ranks import follows, started
 from rigsa.training.sharding import shard_base
 from rigsa.training.together import check_alike, decided_by_rank_0, joined
 from rigsa.training.trainer import AnswerTrainer, NotFinite, training_arguments
+from rigsa.training.watchers import watchers
 from rigsa.versions import versions
 
 logger = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ def train(
     command: Sequence[str] = (),
     held: Sequence[int] = (),
     replay_data: Sequence[Path] = (),
+    rewind: Path | None = None,
 ) -> None:
     """Trains one checkpoint and writes its adapter, training.jsonl and training.json.
 
@@ -67,7 +70,9 @@ def train(
 
     Of a training on several cards each does the same, and rank 0 alone writes. `command` has the
     arguments of `rigsa` that start the others, `held` the open files that hold the cards.
-    `replay_data` has the folders of the tasks in `spec["replayed"]`, in their order.
+    `replay_data` has the folders of the tasks in `spec["replayed"]`, in their order. Where the spec
+    says "rewind", a training that is given no values to `rewind` to leaves its own of that step
+    behind; one that is given them goes on from there, with a fresh optimizer.
     """
     gpus = cards(spec["training"])
     torch.set_num_threads(max(1, machine.threads // gpus))
@@ -81,6 +86,7 @@ def train(
                 base_model=identity(base_model),
                 data=[file_hash(file) for file in data],
                 mask=mask_file and file_hash(mask_file),
+                rewind=rewind and file_hash(rewind),
             )
             outputs = [checkpoint.adapter, checkpoint.training_log, checkpoint.training]
             folder, done = stack.enter_context(unfinished(folder, definition, outputs))
@@ -95,7 +101,9 @@ def train(
         sharded = machine.shard_base_model and ranks.size > 1 and spec["quantization"] is None
         place = replace(machine, device="cpu") if sharded else machine
         model = load_base(base_model, place, spec["quantization"])
-        sizes, adapted = _adapted(spec, model, mask_file)
+        rewound = stack.enter_context(saved_values(rewind)) if rewind else None
+        shapes = linear_shapes(model)
+        sizes, adapted = _adapted(spec, model, shapes, mask_file, rewound)
         if sharded:
             shard_base(adapted, ranks, machine.device)
         rows, held_out = (_rows(task_data, split, tokenizer) for split in SPLITS)
@@ -104,6 +112,11 @@ def train(
         training = spec["training"]
         steps, more = optimizer_steps(training, len(rows)), replayed(training)
         own, replay = training["batch_size"] - more, _replay(spec, replay_data, tokenizer, steps)
+        turn = share_in_steps("rewind", spec["rewind"], steps) if "rewind" in spec else 0
+        first = turn if rewound else 0
+        beside = stored.beside if stored else {}
+        watched = (spec, adapted, shapes, steps, progress, beside, machine.threads)
+        watching = [] if rewound else watchers(*watched)
         if replay:
             rows = [marked(row, original=False) for row in rows]
         log = TrainingLog(
@@ -113,11 +126,13 @@ def train(
             tokens_per_step=own * _tokens(rows) + more * _tokens(replay),
             epochs_per_step=own / len(rows),
             every=-(-steps // training["logs"]),
+            first=first,
         )
         often = Often(machine.checkpoint_steps, machine.checkpoint_minutes)
         asked = decided_by_rank_0(ranks, stack.enter_context(finishing_first()), machine.device)
         kept_in = None if follows() else folder
-        keeper = Keeper(kept_in, stored, often, asked, partial(asdict, progress))
+        said = partial(asdict, progress)
+        keeper = Keeper(kept_in, stored, often, asked, said, lambda: beside, first)
         if stored:
             logger.info("%s: going on after step %d of %d", name, keeper.step, steps)
         trainer = AnswerTrainer(
@@ -132,7 +147,7 @@ def train(
             train_dataset=Batches(rows, own, steps, spec["seed"], keeper.step, replay),
             collate=collate,
             micro_batch_size=pass_size(training, machine.micro_batch_size),
-            callbacks=[log, Kept(keeper)],
+            callbacks=[*watching, log, Kept(keeper)],
             decay_gate=training.get("decay_gate", True),
             losses=progress.losses,
             ranks=ranks,
@@ -146,10 +161,14 @@ def train(
         if follows():
             return
         _save_adapter(adapted, checkpoint)
+        if turn and not rewound:
+            write_tensors(checkpoint.rewind, beside)
         write_jsonl(checkpoint.training_log, progress.rows)
         totals = {
-            "steps": keeper.step,
-            "items_seen": keeper.step * own,
+            "steps": keeper.step - first,
+            **({"rewind_step": turn} if turn else {}),
+            **({"early_bird": progress.checks} if "early_bird" in spec else {}),
+            "items_seen": (keeper.step - first) * own,
             "learning_rate": training["learning_rate"],
             "seconds": round(keeper.seconds, 2),
             "step_seconds": round(progress.step_seconds, 2),
@@ -188,10 +207,13 @@ def _tokens(rows: Sequence[Row]) -> float:
 
 
 def _adapted(
-    spec: Mapping[str, Any], model: torch.nn.Module, mask_file: Path | None
+    spec: Mapping[str, Any],
+    model: torch.nn.Module,
+    shapes: Mapping[str, torch.Size],
+    mask_file: Path | None,
+    rewound: TrainedValues | None,
 ) -> tuple[dict[str, int], PeftModel]:
     """How many parameters there are, and the model with a fresh adapter."""
-    shapes = linear_shapes(model)
     sizes = {
         "total_parameters": model.num_parameters(),
         "adapted_parameters": sum(shape.numel() for shape in shapes.values()),
@@ -200,7 +222,7 @@ def _adapted(
     if mask_file is not None:
         mask = load_mask(mask_file)
         mask.check_fits(shapes, mask_file)
-    adapted = build_adapter(model, spec["adapter"], spec["seed"], mask)
+    adapted = build_adapter(model, spec["adapter"], spec["seed"], mask, rewound)
     trainable = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
     return {"trainable_parameters": trainable, **sizes}, adapted
 
@@ -238,7 +260,8 @@ def _save_adapter(adapted: PeftModel, checkpoint: CheckpointPaths) -> None:
             if isinstance(getattr(config, item.name), set):
                 setattr(config, item.name, sorted(getattr(config, item.name)))
     with whole_folder(checkpoint.adapter) as partial:
-        adapted.save_pretrained(partial)
+        # No method changes the vocabulary; one on embeddings saves what it has learnt itself.
+        adapted.save_pretrained(partial, save_embedding_layers=False)
         for extra in [file for file in partial.iterdir() if file.name not in ADAPTER_FILES]:
             extra.unlink()  # PEFT's model card, which says nothing about this adapter.
         add_checksum(partial / "adapter_model.safetensors")

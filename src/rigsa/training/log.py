@@ -24,11 +24,13 @@ class Progress:
         rows: of training.jsonl.
         losses: each step's, since the last row.
         step_seconds: spent in steps, the probe left out.
+        checks: what was looked at to end the training early.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     step_seconds: float = 0.0
+    checks: list[dict[str, Any]] = field(default_factory=list)
 
 
 class TrainingLog(TrainerCallback):
@@ -40,6 +42,7 @@ class TrainingLog(TrainerCallback):
         tokens_per_step: to give speed in tokens a second.
         epochs_per_step: to give both.
         every: steps between two rows; the last step has one as well.
+        first: steps that count as done when the training begins.
     """
 
     def __init__(
@@ -50,10 +53,11 @@ class TrainingLog(TrainerCallback):
         tokens_per_step: float,
         epochs_per_step: float,
         every: int,
+        first: int = 0,
     ) -> None:
         self.name, self.progress, self.probe = name, progress, probe
         self.tokens_per_step, self.epochs_per_step = tokens_per_step, epochs_per_step
-        self.every = every
+        self.every, self.first = every, first
 
     def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
         self._began = time.perf_counter()
@@ -62,6 +66,10 @@ class TrainingLog(TrainerCallback):
         self, *args: Any, optimizer: torch.optim.Optimizer, **kwargs: Any
     ) -> None:
         self._rate = float(optimizer.param_groups[0]["lr"])
+
+    def on_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        # Not later: other callbacks may have much to do at a step's end.
+        self.progress.step_seconds += time.perf_counter() - self._began
 
     def on_step_end(
         self,
@@ -72,10 +80,11 @@ class TrainingLog(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         progress = self.progress
-        progress.step_seconds += time.perf_counter() - self._began
-        if state.global_step % self.every and state.global_step < state.max_steps:
+        last = state.global_step == state.max_steps or control.should_training_stop
+        if state.global_step % self.every and not last:
             return
-        speed = state.global_step * self.tokens_per_step / progress.step_seconds
+        step_seconds = progress.step_seconds / (state.global_step - self.first)
+        speed = self.tokens_per_step / step_seconds
         row = {
             "step": state.global_step,
             "epoch": round(state.global_step * self.epochs_per_step, 4),
@@ -88,7 +97,7 @@ class TrainingLog(TrainerCallback):
         }
         progress.rows.append(row)
         progress.losses.clear()
-        left = progress.step_seconds / state.global_step * (state.max_steps - state.global_step)
+        left = 0 if last else step_seconds * (state.max_steps - state.global_step)
         logger.info(
             "%s: step %d of %d, loss %.4f, validation accuracy %.1f %%, %.0f tokens/s, %.0f s left",
             self.name,

@@ -45,7 +45,8 @@ def taken_from(
         if there["mask"] != _contents(hashes([made.mask])) or not _alike(given["mask"], made.mask):
             return False
         here["mask"] = there["mask"]
-    whole = _contents(record["files"]) == _contents(hashes([made.training, *made.adapter_files]))
+    files = [made.training, *made.adapter_files, made.rewind]
+    whole = _contents(record["files"]) == _contents(hashes(files))
     if here != there or not whole:
         return False
     for source, target in (

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from peft.config import PeftConfig
 
 from rigsa.masks.storage import Mask
+from rigsa.masks.values import TrainedValues
 
 PEFT_TYPE = "SPARSE_DELTA"
 GATE_INIT = 1e-6
@@ -28,6 +29,7 @@ class SparseDeltaConfig(PeftConfig):
         seed: with a module's name it decides that module's initial values, on any machine.
         mask: which weights are free; None leaves all of them free. Not part of the saved
             configuration: the saved weights carry it.
+        rewound: dense values and gates to begin with, in the place of drawn ones. Not saved either.
     """
 
     target_modules: list[str] | str | None = field(default="all-linear")
@@ -39,6 +41,7 @@ class SparseDeltaConfig(PeftConfig):
     dtype: Literal["float32", "bfloat16"] = field(default="float32")
     seed: int = field(default=0)
     mask: Mask | None = field(default=None, repr=False)
+    rewound: TrainedValues | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,4 +62,5 @@ class SparseDeltaConfig(PeftConfig):
             self.target_modules = set(self.target_modules)
 
     def to_dict(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "mask"}
+        kept = (f.name for f in fields(self) if f.name not in ("mask", "rewound"))
+        return {name: getattr(self, name) for name in kept}

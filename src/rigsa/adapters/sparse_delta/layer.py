@@ -1,5 +1,6 @@
 """A linear layer with a sparse delta beside its frozen weight."""
 
+import math
 import warnings
 from typing import Any
 
@@ -12,6 +13,7 @@ from rigsa.adapters.sparse_delta.config import SparseDeltaConfig
 from rigsa.adapters.sparse_delta.function import SparseDeltaLinear, effective_weight
 from rigsa.initial_values import initial_values, same_sign
 from rigsa.masks.storage import kept_places
+from rigsa.masks.values import TrainedValues
 
 
 class SparseDeltaLayer(nn.Module, BaseTunerLayer):
@@ -70,8 +72,10 @@ class SparseDeltaLayer(nn.Module, BaseTunerLayer):
         self.sparse_delta_values[adapter_name] = values
 
     def initial_values(self, adapter_name: str) -> torch.Tensor:
-        """The values that this adapter's seed gives, at its places."""
+        """What this adapter begins with at its places: by its seed, or what it is rewound to."""
         config = self.configs[adapter_name]
+        if config.rewound is not None:
+            return self._rewound(adapter_name, config.rewound)
         return initial_values(
             config.init,
             config.seed,
@@ -81,6 +85,13 @@ class SparseDeltaLayer(nn.Module, BaseTunerLayer):
             self.places_of(adapter_name),
             self.get_base_layer().weight.device,
         )
+
+    def _rewound(self, adapter_name: str, rewound: TrainedValues) -> torch.Tensor:
+        values = rewound.values(self.module_name, math.prod(self.shape))
+        places = self.places_of(adapter_name)
+        values = values.view(self.shape) if places is None else values[places.cpu()]
+        # A copy, as they may be the file's own memory.
+        return values.to(self.get_base_layer().weight.device, torch.float32, copy=True)
 
     def places_of(self, adapter_name: str) -> torch.Tensor | None:
         # BufferDict has no get().

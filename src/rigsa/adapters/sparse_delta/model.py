@@ -57,8 +57,10 @@ class SparseDeltaModel(BaseTuner):
                 and group(other.module_name) == group(layer.module_name)
             ):
                 return other.sparse_delta_gate[adapter_name]
-        device = layer.get_base_layer().weight.device
-        return nn.Parameter(torch.full((1,), config.gate_init, device=device))
+        gate = torch.full((1,), config.gate_init, device=layer.get_base_layer().weight.device)
+        if config.rewound is not None:
+            gate.copy_(config.rewound.gate(layer.module_name))
+        return nn.Parameter(gate)
 
     def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
         """Nothing to do: values have the configuration's dtype, gates are float32."""
