@@ -21,8 +21,7 @@ def test_its_lines_go_into_a_study(project, page) -> None:
 def test_every_method_of_the_quick_study_has_a_page(project_root) -> None:
     assert load_study("methods_quick").arms
     text = (project_root / "studies" / "methods_quick.yaml").read_text()
-    # Neutral residues are no sparse delta, and come into a study with a learning rate of their own.
-    pages = {page.stem for page in PAGES} - {"neutral_residues"}
+    pages = {page.stem for page in PAGES}
     assert set(re.findall(r"docs/methods/(\w+)\.md", text)) == pages
 
 
