@@ -16,7 +16,7 @@ test: $(INSTALLED) lint
 
 # Starts a Slurm of one node on this machine; skipped, with the reason, where it cannot.
 test-slurm: $(INSTALLED)
-	pytest -n 0 tests/slurm
+	pytest -n 0 tests/slurm $(CHOSEN)
 
 install: $(INSTALLED)
 

@@ -140,6 +140,13 @@ def write_tuning(path: Path, rates: tuple[float, ...]) -> None:
     path.write_text(json.dumps({"learning_rate": rates[-1], "trials": trials}))
 
 
+def write_perplexity(path: Path, perplexity: float) -> None:
+    """Adds it to an evaluation."""
+    content = json.loads(path.read_text())
+    content["metrics"]["perplexity"] = perplexity
+    path.write_text(json.dumps(content))
+
+
 def write_evaluation(path: Path, benchmark: Benchmark, answers: np.ndarray) -> None:
     metric = "acc" if benchmark.task in ("pairs", "ends") else "exact_match"
     metrics = {metric: float(answers.mean())}

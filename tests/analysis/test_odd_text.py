@@ -11,7 +11,13 @@ import pytest
 from rigsa.analysis import collect, figures, tables, terminal
 from rigsa.analysis.figures import chat, forgetting, style, typeset
 from rigsa.analysis.tables.latex import ESCAPES
-from tests.analysis.made_up import default_arms, make_study, write_results, write_tuning
+from tests.analysis.made_up import (
+    default_arms,
+    make_study,
+    write_perplexity,
+    write_results,
+    write_tuning,
+)
 from tests.workflow.odd_text import ODD
 
 CONTROL = "\x1b]0;owned\x07 a\tb\r\x00\u202e\ufeff\ud800 <b>&amp;</b> $\\frac$ 漢 |x|\n1234\n"
@@ -30,6 +36,7 @@ def odd(tmp_path_factory):
     arms["q1"] = replace(arms["q1"], training=rates)
     study = replace(plain, title=ODD, task_entries=tasks, arms=arms)
     paths = write_results(study, tmp_path_factory.mktemp("odd"), items=20)
+    write_perplexity(paths.checkpoint("plain", 0, 0).evaluation("sums"), 1.25)
     write_tuning(paths.tuning("q1"), (1e-3, 3e-3))
     collect.run(study, paths)
     paths.chat.parent.mkdir()

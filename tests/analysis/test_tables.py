@@ -18,7 +18,14 @@ from rigsa.analysis.tables.latex import latex_escape
 from rigsa.analysis.tables.render import markdown_escape, render
 from rigsa.analysis.text import percent, show_share
 from rigsa.errors import RigsaError
-from tests.analysis.made_up import arm, imp_arm, lora_arm, write_evaluation, write_tuning
+from tests.analysis.made_up import (
+    arm,
+    imp_arm,
+    lora_arm,
+    write_evaluation,
+    write_perplexity,
+    write_tuning,
+)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -246,10 +253,7 @@ def test_costs_are_those_of_all_steps_up_to_one(collected):
 def test_perplexity_is_shown_beside_what_was_learnt_and_as_times_the_base_s(collected):
     study, paths = collected()
     for name, step, perplexity in (("plain", 0, 1.25), ("pruned", 4, 5.0)):
-        path = paths.checkpoint(name, 0, step).evaluation("sums")
-        content = json.loads(path.read_text())
-        content["metrics"]["perplexity"] = perplexity
-        path.write_text(json.dumps(content))
+        write_perplexity(paths.checkpoint(name, 0, step).evaluation("sums"), perplexity)
     collect.run(study, paths)
     found = {row["arm"]: row for row in made("perplexity", (study, paths))}
     assert (found["plain"]["sums_perplexity"], found["plain"]["sums_perplexity_times"]) == (

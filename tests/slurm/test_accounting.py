@@ -19,6 +19,7 @@ def accounting() -> Iterator[OneNode]:
         yield node
 
 
+@pytest.mark.long
 def test_a_training_that_runs_out_of_time(accounting, tmp_path) -> None:
     project, log = Project(tmp_path / "cluster"), tmp_path / "log"
     small(project, steps=4000, account="lab")

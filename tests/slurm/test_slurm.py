@@ -38,6 +38,7 @@ def start_again(slurm: OneNode, run: Run) -> str:
     return run.until(trains, "the training to start again")
 
 
+@pytest.mark.long
 def test_a_study_that_is_disturbed_in_every_way(slurm, tmp_path) -> None:
     quiet, project = (Project(tmp_path / name) for name in ("quiet", "cluster"))
     for each in (quiet, project):

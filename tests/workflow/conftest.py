@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.fork_server import programs
 
 PARTS = ("Snakefile", "config.yaml", "environment.yml", "studies", "workflow", "profiles")
 
@@ -42,11 +43,15 @@ class Project:
     ) -> subprocess.CompletedProcess[str]:
         """Runs this environment's Snakemake in the folder; with the package in `code`, if given."""
         binaries = Path(sys.executable).parent
-        environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
-        if code is not None:
+        path = [str(binaries), os.environ["PATH"]]
+        environment = dict(os.environ)
+        if code is None:
+            path.insert(0, str(programs()))
+        else:
             environment["PYTHONPATH"] = str(code)
+        environment["PATH"] = os.pathsep.join(path)
         return subprocess.run(
-            [str(binaries / "snakemake"), *arguments],
+            [str(Path(path[0]) / "snakemake"), *arguments],
             cwd=self.folder,
             env=environment,
             capture_output=True,
