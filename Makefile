@@ -6,13 +6,17 @@ INSTALLED := $(VENV)/installed
 # Steps are commands of the environment, whether or not it is activated.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test test-slurm install lint lock clean
+.PHONY: run test test-benchmarks test-slurm install lint lock clean
 
 run: $(INSTALLED)
 	snakemake --cores all --resources gpu=1
 
 test: $(INSTALLED) lint
-	pytest --ignore=tests/slurm
+	pytest --ignore=tests/slurm -m "not long"
+
+# Whether the benchmarks still run; their figures are not looked at.
+test-benchmarks: $(INSTALLED)
+	pytest tests/test_benchmarks.py
 
 # Starts a Slurm of one node on this machine; skipped, with the reason, where it cannot.
 test-slurm: $(INSTALLED)

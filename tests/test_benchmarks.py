@@ -8,6 +8,8 @@ import pytest
 
 from tests.conftest import ROOT, make_llama
 
+pytestmark = pytest.mark.long
+
 
 def _run(script: str, *arguments: str) -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / script), *arguments]

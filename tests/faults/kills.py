@@ -34,7 +34,7 @@ def smaller(project: Project) -> None:
 
     def study(content: dict[str, Any]) -> None:
         content["arms"] = {name: content["arms"][name] for name in ARMS}
-        content["training"]["epochs"] = 1
+        content["training"]["epochs"] = 0.5
         content["source_tasks"] = [task for task in content["source_tasks"] if task in BENCHMARKS]
         content["benchmarks"] = {name: content["benchmarks"][name] for name in BENCHMARKS}
 
