@@ -9,6 +9,7 @@ from rigsa.models.loading import load_adapter, load_base, load_checkpoint, load_
 from rigsa.paths import CheckpointPaths
 from rigsa.training.data import Collator
 from rigsa.training.job import SPLITS, _rows, train
+from rigsa.training.log import troubles
 from rigsa.training.loss import answer_logits
 from tests.training.test_job import SPEC
 
@@ -77,3 +78,21 @@ def test_what_is_asked_afterwards_has_no_noise(trained, small_study) -> None:
         torch.testing.assert_close(answer_logits(beside, batch)[0], found, rtol=1e-4, atol=1e-5)
     loss = torch.nn.functional.cross_entropy(found, answers).item()
     assert loss == pytest.approx(read_json(trained.training)["validation_loss"], rel=1e-4)
+
+
+def test_a_matrix_of_which_nothing_is_open_is_named(trained, small_study) -> None:
+    model = load_adapter(load_base(small_study[0], Machine()), trained.adapter)
+    assert troubles(model) == []
+    layers = [module for module in model.modules() if hasattr(module, "trouble")]
+    with torch.no_grad():
+        layers[2].fine_gates_columns["default"].fill_(-9)
+    (one,) = troubles(model)
+    assert one == (
+        f"{layers[2].module_name}: gates have closed all of it; lower adapter.target or the "
+        "learning_rate"
+    )
+    with torch.no_grad():
+        for layer in layers:
+            layer.fine_gates_rows["default"].fill_(-9)
+    (all_of_them,) = troubles(model)
+    assert " and 11 more: gates have closed all of it" in all_of_them

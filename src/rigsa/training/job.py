@@ -32,7 +32,7 @@ from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
 from rigsa.tensors import add_checksum, write_tensors
 from rigsa.training.callbacks import Kept
 from rigsa.training.data import Collator, Row, encode, marked
-from rigsa.training.log import Progress, TrainingLog, layer_statistics, peak_memory
+from rigsa.training.log import Progress, TrainingLog, layer_statistics, peak_memory, troubles
 from rigsa.training.order import Batches
 from rigsa.training.out_of_memory import out_of_memory
 from rigsa.training.probe import Probe
@@ -160,6 +160,8 @@ def train(
         statistics |= probe()
         if follows():
             return
+        for trouble in troubles(adapted):
+            logger.warning("%s: %s.", name, trouble)
         _save_adapter(adapted, checkpoint)
         if turn and not rewound:
             write_tensors(checkpoint.rewind, beside)

@@ -133,6 +133,24 @@ def layer_statistics(model: torch.nn.Module) -> dict[str, Any]:
     }
 
 
+def troubles(model: torch.nn.Module) -> list[str]:
+    """What is wrong with layers after a training, as they say it, and with which of them.
+
+    Any layer with `trouble()` takes part, which gives a sentence or None.
+    """
+    found: dict[str, list[str]] = {}
+    for name, module in model.named_modules():
+        sentence = module.trouble() if hasattr(module, "trouble") else None
+        if sentence is not None:
+            found.setdefault(sentence, []).append(getattr(module, "module_name", name))
+    return [f"{_few(names)}: {sentence}" for sentence, names in found.items()]
+
+
+def _few(names: list[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def _mean(
     layers: dict[str, dict[str, float | None]],
     key: str,

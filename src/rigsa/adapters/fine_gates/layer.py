@@ -109,6 +109,12 @@ class FineGatesLayer(nn.Module, BaseTunerLayer):
             "closed_weights": 1 - (rows * columns).item(),
         }
 
+    def trouble(self) -> str | None:
+        """A sentence where nothing of the matrix is open any more."""
+        if self.training_statistics()["closed_weights"] < 1:
+            return None
+        return "gates have closed all of it; lower adapter.target or the learning_rate"
+
     @torch.no_grad()
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
         """Folds the active adapters into W0: diag(ω_r) W diag(ω_c), gates as in evaluation."""
