@@ -2,7 +2,7 @@
 
 Another method of PEFT becomes an arm by an entry here, which makes no result anew. An option that
 no other method has gets its type in workflow/schemas/study.schema.yaml; how many parameters it has
-is said in `forecast.workload`.
+and what it adds to a pass is said in `forecast.adapters`.
 """
 
 from collections.abc import Callable, Mapping

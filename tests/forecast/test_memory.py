@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 from rigsa.adapters.build import build_adapter, linear_shapes
 from rigsa.errors import ConfigError
 from rigsa.forecast.activations import saved_in_layer
+from rigsa.forecast.adapters import adapter_of
 from rigsa.forecast.memory import (
     base_bytes,
     candidate_bytes,
     gathered_bytes,
-    index_bytes,
     optimizer_bytes,
     training_memory,
     training_peak,
     value_bytes,
 )
 from rigsa.forecast.shape import shape_of
-from rigsa.forecast.workload import Workload, adapter_of
+from rigsa.forecast.workload import Workload
 from rigsa.masks.storage import Mask
 from tests.conftest import make_llama
 from tests.forecast.paper import BASE_MODEL
@@ -81,9 +81,7 @@ def test_what_is_gathered_before_a_mask_moves() -> None:
     model(input_ids=torch.arange(12).view(2, 6)).logits.sum().backward()
     assert _bytes([tensor.grad for tensor in measured]) == gathered_bytes(adapter)
     model.after_step(0, 100, torch.optim.SGD(model.parameters()))
-    assert _bytes(model.training_state().values()) == index_bytes(adapter) + candidate_bytes(
-        adapter
-    )
+    assert _bytes(model.training_state().values()) == adapter.index_bytes + candidate_bytes(adapter)
     plain = adapter_of(shape_of(model.config.to_dict()), DELTA, 0.25)
     assert (gathered_bytes(plain), candidate_bytes(plain)) == (0, 0)
 
@@ -147,8 +145,8 @@ def test_adamw_torch_copies_every_value_while_it_steps() -> None:
 def test_the_index_is_the_smaller_of_two() -> None:
     """A bit a weight above 1/32, int32 places below."""
     dense, few = (adapter_of(SMOLLM2, DELTA, d) for d in (1.0, 0.01))
-    assert index_bytes(dense) == 0
-    assert index_bytes(few) == 4 * few.values
+    assert dense.index_bytes == 0
+    assert few.index_bytes == 4 * few.values
 
 
 def test_low_bit_states() -> None:

@@ -1,9 +1,10 @@
 """Bytes on the disk that jobs leave behind."""
 
-from rigsa.forecast.memory import candidate_bytes, index_bytes, optimizer_bytes, value_bytes
+from rigsa.forecast.adapters import FLOAT32, Adapter
+from rigsa.forecast.memory import candidate_bytes, optimizer_bytes, value_bytes
 from rigsa.forecast.shape import ModelShape
 from rigsa.forecast.sizes import TaskSize
-from rigsa.forecast.workload import FLOAT32, Adapter, Workload
+from rigsa.forecast.workload import Workload
 
 # Lines of training.jsonl with every layer's statistics, and the small JSON files of a checkpoint.
 LOG_BYTES_PER_MATRIX = 100
@@ -21,7 +22,7 @@ def mask_bytes(adapter: Adapter) -> int:
 
 def checkpoint_bytes(adapter: Adapter, log_lines: int) -> int:
     """The saved adapter with the places of its values, SHiRA's apart as a mask; and the log."""
-    places = index_bytes(adapter)
+    places = adapter.index_bytes
     if adapter.formed and adapter.density < 1:
         places = mask_bytes(adapter)
     log = log_lines * LOG_BYTES_PER_MATRIX * adapter.layers * len(adapter.matrices)
@@ -32,7 +33,7 @@ def state_bytes(work: Workload) -> int:
     """What a training keeps to go on from: the next one is written before the last one goes."""
     adapter, moving = work.adapter, 0
     if adapter.gathers:
-        moving = index_bytes(adapter) + candidate_bytes(adapter)
+        moving = adapter.index_bytes + candidate_bytes(adapter)
     return 2 * (value_bytes(adapter) + optimizer_bytes(work.optimizer, adapter) + moving)
 
 

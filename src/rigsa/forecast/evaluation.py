@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from math import ceil
 
+from rigsa.forecast.adapters import FLOAT32, Adapter
 from rigsa.forecast.flops import (
     forward_flops,
     forward_starts,
@@ -10,11 +11,10 @@ from rigsa.forecast.flops import (
     output_bytes,
     unpacking_bytes,
 )
-from rigsa.forecast.memory import base_bytes, index_bytes, value_bytes
+from rigsa.forecast.memory import base_bytes, value_bytes
 from rigsa.forecast.shape import ModelShape
 from rigsa.forecast.sizes import TaskSize
 from rigsa.forecast.speed import Speed
-from rigsa.forecast.workload import FLOAT32, Adapter
 from rigsa.study import Benchmark
 
 # lm-eval keeps logits of all positions and their log-softmax.
@@ -78,7 +78,7 @@ def evaluation_memory(asking: Asking) -> dict[str, int]:
     shape, size, rows = asking.shape, asking.weight_bytes, min(asking.batch, asking.rows)
     positions = rows * asking.tokens
     adapter = asking.adapter
-    held = 0 if adapter is None else value_bytes(adapter) + index_bytes(adapter)
+    held = 0 if adapter is None else value_bytes(adapter) + adapter.index_bytes
     cached = rows * (asking.tokens + asking.size.new_tokens)
     choices = asking.size.choices
     logits = LOGIT_COPIES * size * shape.vocabulary * (positions if choices else rows)

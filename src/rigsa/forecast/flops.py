@@ -1,13 +1,12 @@
 """Floating-point operations, bytes through the memory, and started operations of a pass."""
 
+from rigsa.forecast.adapters import Adapter
 from rigsa.forecast.shape import ModelShape
-from rigsa.forecast.workload import Adapter, Workload
+from rigsa.forecast.workload import Workload
 
-# What transformers' eager code starts in a decoder layer; what LoRA starts beside each matrix (its
-# two products, casts, scaling, sum) and 4-bit storage before each (scales and weights unpacked);
-# what neutral residues start beside a block (four products, two gates with theirs, casts, sum);
-# what gates over rows and columns start at a matrix (each side's three steps, product and cast).
-LAYER_STARTS, LORA_STARTS, UNPACKING_STARTS, RESIDUE_STARTS, GATE_STARTS = 60, 6, 2, 11, 10
+# What transformers' eager code starts in a decoder layer, and 4-bit storage before each matrix
+# (scales and weights unpacked).
+LAYER_STARTS, UNPACKING_STARTS = 60, 2
 # Causal attention needs half of the score matrix.
 CAUSAL = 0.5
 
@@ -42,13 +41,8 @@ def adapter_flops(adapter: Adapter, recompute: bool) -> float:
 def forward_starts(shape: ModelShape, adapter: Adapter | None, four_bit: bool) -> int:
     """Operations that a forward pass starts; `adapter` is None where it is merged."""
     layer = LAYER_STARTS + (UNPACKING_STARTS * len(shape.layer_linears) if four_bit else 0)
-    if adapter is not None and adapter.low_rank:
-        layer += LORA_STARTS * len(adapter.matrices)
-    if adapter is not None and adapter.kind == "neutral_residues":
-        layer += RESIDUE_STARTS
-    if adapter is not None and adapter.kind == "fine_gates":
-        each = GATE_STARTS + (LORA_STARTS if adapter.rank else 0)
-        layer += each * len(adapter.matrices)
+    if adapter is not None:
+        layer += adapter.starts
     return shape.layers * layer
 
 
@@ -65,7 +59,7 @@ def pass_bytes(work: Workload) -> float:
         values = adapter.formed_values * adapter.value_bytes
         each = adapter.adapted * (3 * size) + values
         gradient = 2 * adapter.adapted * size + 3 * values
-    if adapter.beside_values:
+    if adapter.beside_values or not adapter.formed:
         each += work.micro_batch * work.tokens * output_bytes(adapter, size)
     if work.four_bit:
         each += unpacking_bytes(work.shape, size)
@@ -75,7 +69,7 @@ def pass_bytes(work: Workload) -> float:
 def output_bytes(adapter: Adapter, size: int) -> float:
     """A token's outputs of the adapter's matrices: written, scaled or gated, and added; and their
     inputs, where these are gated."""
-    return 6 * size * (adapter.sides if adapter.kind == "fine_gates" else adapter.rows)
+    return 6 * size * adapter.scaled
 
 
 def unpacking_bytes(shape: ModelShape, weight_bytes: int) -> float:

@@ -6,13 +6,14 @@ from typing import Any
 
 from rigsa.batches import pass_size
 from rigsa.forecast import disk
+from rigsa.forecast.adapters import FLOAT32, adapter_of
 from rigsa.forecast.evaluation import evaluation_memory, evaluation_seconds
 from rigsa.forecast.flops import embedding_training_flops, forward_starts, training_flops
 from rigsa.forecast.memory import base_bytes, training_peak, value_bytes
 from rigsa.forecast.setting import AUTO, Setting
 from rigsa.forecast.speed import CORE_FLOPS, READ_BYTES_PER_SECOND, START_SECONDS
 from rigsa.forecast.training import step_seconds, training_seconds
-from rigsa.forecast.workload import FLOAT32, Workload, adapter_of
+from rigsa.forecast.workload import Workload
 from rigsa.mask_rules import RULES_WITH_GRADIENTS
 from rigsa.study import Arm, Benchmark, Checkpoint
 

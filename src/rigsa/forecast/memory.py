@@ -7,8 +7,9 @@ from math import prod
 
 from rigsa.errors import ConfigError
 from rigsa.forecast.activations import kept_for_backward, layer_activations, logits_bytes
+from rigsa.forecast.adapters import FLOAT32, Adapter
 from rigsa.forecast.shape import ModelShape
-from rigsa.forecast.workload import FLOAT32, Adapter, Workload
+from rigsa.forecast.workload import Workload
 from rigsa.validation import one_of
 
 # bitsandbytes: one absmax for each block of 64 weights; with double quantisation it is one byte,
@@ -47,7 +48,7 @@ def training_memory(work: Workload) -> dict[str, int]:
     return {
         "base weights": held_base_bytes(work),
         "adapter values": value_bytes(adapter),
-        "places of the values": index_bytes(adapter),
+        "places of the values": adapter.index_bytes,
         "gradients": value_bytes(adapter),
         "optimizer state": optimizer_bytes(work.optimizer, adapter),
         "gathered gradients": gathered_bytes(adapter),
@@ -89,14 +90,6 @@ def base_bytes(
 def value_bytes(adapter: Adapter) -> int:
     """Trained values; their gradients are as many. Gates are always float32."""
     return adapter.values * adapter.value_bytes + adapter.gates * FLOAT32
-
-
-def index_bytes(adapter: Adapter) -> int:
-    """Where the values belong: int32 places of a ΔW that is not dense; SHiRA's int32 rows and
-    columns."""
-    if adapter.kind == "shira":
-        return 2 * FLOAT32 * adapter.values
-    return FLOAT32 * adapter.formed_values if adapter.density < 1 else 0
 
 
 def gathered_bytes(adapter: Adapter) -> int:

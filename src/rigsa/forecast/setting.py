@@ -8,12 +8,13 @@ from typing import Any
 from rigsa.batches import pass_size
 from rigsa.config import resolve_precision
 from rigsa.errors import ConfigError
+from rigsa.forecast.adapters import BYTES, Adapter, adapter_of
 from rigsa.forecast.cards import GIB, Card
 from rigsa.forecast.evaluation import Asking
 from rigsa.forecast.shape import ModelShape, study_shape
 from rigsa.forecast.sizes import TaskSize, task_size
 from rigsa.forecast.speed import Speed, card_speed, cpu_speed
-from rigsa.forecast.workload import BYTES, Adapter, Workload, adapter_of
+from rigsa.forecast.workload import Workload
 from rigsa.machine import Machine
 from rigsa.paths import ResultPaths
 from rigsa.schedule import progress
