@@ -58,7 +58,8 @@ class Run:
         item = self.study.arms[arm]
         spec = _plain(specs.mask_settings(self.study, arm, 0, step, "float32"))
         if "warmup" in spec:
-            spec["warmup"]["steps"] = 1  # The small task has three, and two are looked at.
+            # The small task has three steps an epoch, and two are looked at.
+            spec["warmup"] |= {"steps": 1, "training": {**spec["warmup"]["training"], "epochs": 1}}
         files = {"rewound": self.rewind(arm, step)}
         if step:
             before = self.checkpoint(arm, step - 1)
