@@ -85,8 +85,8 @@ class Adapter:
 
     @property
     def tensors(self) -> int:
-        """Trained tensors."""
-        raise NotImplementedError
+        """Trained tensors: one a matrix, where a type says no other."""
+        return self.count
 
     @property
     def index_bytes(self) -> int:
@@ -160,10 +160,6 @@ class Shira(Adapter):
     @property
     def formed_values(self) -> int:
         return self.rank * self.sides
-
-    @property
-    def tensors(self) -> int:
-        return self.count
 
     @property
     def index_bytes(self) -> int:
