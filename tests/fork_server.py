@@ -10,6 +10,7 @@ import atexit
 import json
 import os
 import runpy
+import shutil
 import socket
 import subprocess
 import sys
@@ -51,6 +52,8 @@ def _programs(_: str | None) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="rigsa-"))
     address = folder / "socket"
     server = subprocess.Popen([sys.executable, "-m", __name__, str(address)], cwd=ROOT)
+    # What is registered last is done first.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.kill)
     for name in PROGRAMS:
         script = folder / "bin" / name
