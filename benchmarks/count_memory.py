@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from rigsa.adapters.build import build_adapter
-from rigsa.forecast.adapters import adapter_of
+from rigsa.forecast.described import adapter_of
 from rigsa.forecast.memory import LASTING, optimizer_bytes, training_memory
 from rigsa.forecast.shape import read_shape
 from rigsa.forecast.show import table

@@ -2,7 +2,8 @@
 
 Another method of PEFT becomes an arm by an entry here, which makes no result anew. An option that
 no other method has gets its type in workflow/schemas/study.schema.yaml; how many parameters it has
-and what it adds to a pass is said in `forecast.adapters`.
+and what it adds to a pass is said in `forecast.adapters`, and its
+type in `forecast.described`.
 """
 
 from collections.abc import Callable, Mapping

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rigsa.adapters.build import build_adapter, linear_shapes
 from rigsa.errors import ConfigError
 from rigsa.forecast.activations import saved_in_layer
-from rigsa.forecast.adapters import adapter_of
+from rigsa.forecast.described import adapter_of
 from rigsa.forecast.memory import (
     base_bytes,
     candidate_bytes,

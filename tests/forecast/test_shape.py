@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rigsa.errors import ConfigError, FileError
-from rigsa.forecast.adapters import adapter_of
+from rigsa.forecast.described import adapter_of
 from rigsa.forecast.shape import read_shape, shape_of, study_shape
 from rigsa.paths import ResultPaths
 from rigsa.study import load_study

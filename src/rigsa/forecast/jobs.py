@@ -6,7 +6,8 @@ from typing import Any
 
 from rigsa.batches import pass_size
 from rigsa.forecast import disk
-from rigsa.forecast.adapters import FLOAT32, adapter_of
+from rigsa.forecast.adapters import FLOAT32
+from rigsa.forecast.described import adapter_of
 from rigsa.forecast.evaluation import evaluation_memory, evaluation_seconds
 from rigsa.forecast.flops import embedding_training_flops, forward_starts, training_flops
 from rigsa.forecast.memory import base_bytes, training_peak, value_bytes

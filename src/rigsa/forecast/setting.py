@@ -8,8 +8,9 @@ from typing import Any
 from rigsa.batches import pass_size
 from rigsa.config import resolve_precision
 from rigsa.errors import ConfigError
-from rigsa.forecast.adapters import BYTES, Adapter, adapter_of
+from rigsa.forecast.adapters import BYTES, Adapter
 from rigsa.forecast.cards import GIB, Card
+from rigsa.forecast.described import adapter_of
 from rigsa.forecast.evaluation import Asking
 from rigsa.forecast.shape import ModelShape, study_shape
 from rigsa.forecast.sizes import TaskSize, task_size

@@ -1,13 +1,11 @@
-"""The moves of every method: choose a mask, train; and choose a learning rate by it."""
+"""The second move of every method: train; and choose a learning rate by it."""
 
 from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rigsa.errors import ConfigError
-from rigsa.mask_rules import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS
 from rigsa.paths import REWIND
 from rigsa.steps.spec import Spec
 from rigsa.steps.step import (
@@ -23,72 +21,7 @@ from rigsa.steps.step import (
     output,
     read_spec,
 )
-from rigsa.validation import one_of
-
-
-def _select_mask(options: Namespace) -> None:
-    import torch
-
-    from rigsa import inputs
-    from rigsa.masks.job import select_mask
-    from rigsa.models.shapes import adapted_shapes
-    from rigsa.provenance import recorded
-
-    spec = read_spec(options.spec)
-    _check_rule(spec["rule"], spec["scope"], options)
-    chosen = spec
-    if "warmup" in spec:
-        chosen = Spec({**spec, "warmup": _tuned(spec["warmup"], options.tuning)})
-
-    def gradients() -> dict[str, Any]:
-        from rigsa.training.gradients import summed_gradients
-
-        return summed_gradients(chosen, options.base_model, options.task_data, machine_of(options))
-
-    # Threads share the matrices, not each operation: blocks of a matrix are too small for that.
-    together = spec["scope"] == "global"
-    torch.set_num_threads(options.threads if together else 1)
-    given = {
-        "base_model": inputs.model(options.base_model),
-        "previous_adapter": options.previous_adapter and inputs.adapter(options.previous_adapter),
-        "previous_mask": options.previous_mask and inputs.single(options.previous_mask),
-        "reference_mask": options.reference_mask and inputs.single(options.reference_mask),
-        "task_data": options.task_data and inputs.data(options.task_data),
-        "tuning": options.tuning and inputs.single(options.tuning),
-        "rewind": options.rewind and inputs.rewound(options.rewind),
-    }
-    given = {name: item for name, item in given.items() if item}
-    made = [options.output]
-    where = {"device": options.device, "threads": options.threads}
-    with recorded("select_mask", spec, made, given, **where):
-        select_mask(
-            spec,
-            adapted_shapes(options.base_model),
-            options.output,
-            previous_adapter=options.previous_adapter,
-            previous_mask=options.previous_mask,
-            reference_mask=options.reference_mask,
-            gradients=gradients if options.task_data else None,
-            threads=1 if together else options.threads,
-            rewound=options.rewind and options.rewind / REWIND,
-        )
-
-
-def _check_rule(rule: str, scope: str, options: Namespace) -> None:
-    """A study has all that its rules need; a command given by hand may lack it."""
-    from rigsa.masks.criteria import CRITERIA
-    from rigsa.masks.scopes import SCOPES
-
-    for name, value, known in (("rule", rule, (*CRITERIA, "random")), ("scope", scope, SCOPES)):
-        if value not in known:
-            raise ConfigError(f"SPEC has {name} {value!r}; {one_of(value, known)}")
-    for flag, given, rules in (
-        ("--task-data", options.task_data, RULES_WITH_GRADIENTS),
-        ("--previous-adapter", options.previous_adapter, RULES_AFTER_TRAINING),
-    ):
-        if rule in rules and given is None:
-            what = "gradients" if rules is RULES_WITH_GRADIENTS else "trained weights"
-            raise ConfigError(f"SPEC has rule {rule!r}, which ranks by {what}; give {flag} DIR.")
+from rigsa.steps.tuned import REWOUND, TUNING, tuned
 
 
 def _train(options: Namespace) -> None:
@@ -105,7 +38,7 @@ def _train(options: Namespace) -> None:
     from rigsa.training.trial import taken_from
 
     spec = _on_cards(read_spec(options.spec), options.gpus)
-    chosen = _tuned(spec, options.tuning)
+    chosen = tuned(spec, options.tuning)
     machine = machine_of(options, cards(spec["training"]))
     checkpoint = CheckpointPaths(options.output)
     given = {
@@ -142,20 +75,6 @@ def _train(options: Namespace) -> None:
         trial = _trial(spec, chosen, options.trials)
         if trial is None or not taken_from(trial, chosen, given, checkpoint):
             work()
-
-
-def _tuned(spec: Spec, tuning: Path | None) -> Spec:
-    """The spec with the learning rate that was chosen of its several."""
-    rate = spec["training"]["learning_rate"]
-    if isinstance(rate, list) != (tuning is not None):
-        several = "several learning rates; give" if tuning is None else "one; leave out"
-        raise ConfigError(f"SPEC has {several} --tuning FILE, which says what was chosen.")
-    if tuning is None:
-        return spec
-    from rigsa.training.tuning import chosen_rate
-
-    training = Spec({**spec["training"], "learning_rate": chosen_rate(tuning, rate)})
-    return Spec({**spec, "training": training})
 
 
 def _trial(spec: Spec, chosen: Spec, trials: Sequence[Path]) -> Path | None:
@@ -211,53 +130,7 @@ def _on_cards(spec: Spec, gpus: int | None) -> Spec:
     return Spec({**spec, "training": training})
 
 
-TUNING = argument(
-    "--tuning",
-    type=Path,
-    metavar="FILE",
-    help="which of the SPEC's learning rates was chosen, where it has several",
-)
-REWOUND = argument(
-    "--rewind",
-    type=Path,
-    metavar="DIR",
-    help="adapter of the dense training whose values of an early step are the initial ones",
-)
 STEPS = (
-    Step(
-        "select-mask",
-        "Choose which weights the next training may move.",
-        "Ranks the free weights by the spec's rule and keeps as many as its schedule says: by the\n"
-        "trained weights of the step before (RIGSA: the largest of those that kept their sign),\n"
-        "by chance, or by the gradient of the first batch or after a low-rank warm-up. Writes one\n"
-        "bit a weight.",
-        (
-            SPEC,
-            BASE_MODEL,
-            argument(
-                "--previous-adapter",
-                type=Path,
-                metavar="DIR",
-                help="trained adapter that the rule looks at",
-            ),
-            argument(
-                "--previous-mask", type=Path, metavar="FILE", help="the mask it was trained with"
-            ),
-            argument(
-                "--reference-mask",
-                type=Path,
-                metavar="FILE",
-                help="mask of another arm, whose density is taken",
-            ),
-            argument("--task-data", type=Path, metavar="DIR", help="for rules that need gradients"),
-            TUNING,
-            REWOUND,
-            output("mask.safetensors to write"),
-            *MACHINE,
-            *TRAINING_MACHINE,
-        ),
-        _select_mask,
-    ),
     Step(
         "train",
         "Train one checkpoint.",
