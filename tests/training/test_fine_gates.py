@@ -8,9 +8,10 @@ from rigsa.machine import Machine
 from rigsa.models.loading import load_adapter, load_base, load_checkpoint, load_tokenizer
 from rigsa.paths import CheckpointPaths
 from rigsa.training.data import Collator
-from rigsa.training.job import SPLITS, _rows, train
+from rigsa.training.job import train
 from rigsa.training.log import troubles
 from rigsa.training.loss import answer_logits
+from rigsa.training.rows import SPLITS, target_rows
 from tests.training.test_job import SPEC
 
 FOUR_BIT = {"quant_type": "nf4", "compute_dtype": "float32", "double_quant": True}
@@ -72,7 +73,7 @@ def test_what_is_asked_afterwards_has_no_noise(trained, small_study) -> None:
     beside = load_adapter(load_base(base, Machine()), trained.adapter)
     assert not hasattr(folded, "peft_config")
     tokenizer = load_tokenizer(base)
-    batch = Collator(tokenizer.pad_token_id)(_rows(task, SPLITS[1], tokenizer))
+    batch = Collator(tokenizer.pad_token_id)(target_rows(task, SPLITS[1], tokenizer))
     with torch.no_grad():
         found, answers = answer_logits(folded, batch)
         torch.testing.assert_close(answer_logits(beside, batch)[0], found, rtol=1e-4, atol=1e-5)

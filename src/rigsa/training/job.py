@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase, PrinterCallback
+from transformers import PrinterCallback
 
 from rigsa.adapters.build import build_adapter, linear_shapes
-from rigsa.batches import cards, optimizer_steps, pass_size, replayed, share_in_steps
+from rigsa.batches import cards, pass_size, share_in_steps
 from rigsa.errors import RigsaError
-from rigsa.files import read_jsonl, whole_folder, write_json, write_jsonl
+from rigsa.files import whole_folder, write_json, write_jsonl
 from rigsa.hashing import file_hash
 from rigsa.machine import Machine
 from rigsa.masks.storage import load_mask
@@ -28,15 +28,14 @@ from rigsa.resume.interrupt import Stopped, finishing_first
 from rigsa.resume.keeper import Keeper, Often, kept_state
 from rigsa.resume.state import changing, optimizer_bytes
 from rigsa.resume.unfinished import made_from, unfinished
-from rigsa.tasks.textual_digits import ANSWER_OPENING, messages
 from rigsa.tensors import add_checksum, write_tensors
 from rigsa.training.callbacks import Kept
-from rigsa.training.data import Collator, Row, encode, marked
+from rigsa.training.data import Collator, Row
 from rigsa.training.log import Progress, TrainingLog, layer_statistics, peak_memory, troubles
-from rigsa.training.order import Batches
 from rigsa.training.out_of_memory import out_of_memory
 from rigsa.training.probe import Probe
 from rigsa.training.ranks import follows, started
+from rigsa.training.rows import SPLITS, TrainingRows
 from rigsa.training.sharding import shard_base
 from rigsa.training.together import check_alike, decided_by_rank_0, joined
 from rigsa.training.trainer import AnswerTrainer, NotFinite, training_arguments
@@ -47,7 +46,6 @@ logger = logging.getLogger(__name__)
 
 # Enough held-out items to steer by, few enough to cost nothing beside the training.
 PROBE_ITEMS = 100
-SPLITS = ("train", "validation")
 
 
 def train(
@@ -79,15 +77,7 @@ def train(
     with ExitStack() as stack:
         folder, name = unfinished_folder, "/".join(checkpoint.folder.parts[-3:])
         if folder is not None and not follows():
-            data = [task_data / f"{split}.jsonl" for split in SPLITS]
-            data += [source / "train.jsonl" for source in replay_data]
-            definition = made_from(
-                spec,
-                base_model=identity(base_model),
-                data=[file_hash(file) for file in data],
-                mask=mask_file and file_hash(mask_file),
-                rewind=rewind and file_hash(rewind),
-            )
+            definition = _definition(spec, base_model, task_data, replay_data, mask_file, rewind)
             outputs = [checkpoint.adapter, checkpoint.training_log, checkpoint.training]
             folder, done = stack.enter_context(unfinished(folder, definition, outputs))
             if done:
@@ -97,6 +87,7 @@ def train(
         ranks = stack.enter_context(started(name, gpus, machine.threads, command, held))
         stack.enter_context(joined(ranks, machine.device, machine.precision))
         progress = Progress(**stored.said["progress"]) if stored else Progress()
+        beside = stored.beside if stored else {}
         tokenizer = load_tokenizer(base_model)
         sharded = machine.shard_base_model and ranks.size > 1 and spec["quantization"] is None
         place = replace(machine, device="cpu") if sharded else machine
@@ -106,49 +97,38 @@ def train(
         sizes, adapted = _adapted(spec, model, shapes, mask_file, rewound)
         if sharded:
             shard_base(adapted, ranks, machine.device)
-        rows, held_out = (_rows(task_data, split, tokenizer) for split in SPLITS)
-        collate = Collator(tokenizer.pad_token_id)
-        probe = Probe(adapted, _batches(held_out[:PROBE_ITEMS], collate, machine))
-        training = spec["training"]
-        steps, more = optimizer_steps(training, len(rows)), replayed(training)
-        own, replay = training["batch_size"] - more, _replay(spec, replay_data, tokenizer, steps)
-        turn = share_in_steps("rewind", spec["rewind"], steps) if "rewind" in spec else 0
+        rows = TrainingRows(spec, task_data, replay_data, tokenizer)
+        turn = share_in_steps("rewind", spec["rewind"], rows.steps) if "rewind" in spec else 0
         first = turn if rewound else 0
-        beside = stored.beside if stored else {}
-        watched = (spec, adapted, shapes, steps, progress, beside, machine.threads)
-        watching = [] if rewound else watchers(*watched)
-        if replay:
-            rows = [marked(row, original=False) for row in rows]
+        collate = Collator(tokenizer.pad_token_id)
+        probe = Probe(adapted, _passes(rows.held_out[:PROBE_ITEMS], collate, machine))
         log = TrainingLog(
             name,
             progress,
             probe,
-            tokens_per_step=own * _tokens(rows) + more * _tokens(replay),
-            epochs_per_step=own / len(rows),
-            every=-(-steps // training["logs"]),
+            tokens_per_step=rows.tokens_per_step,
+            epochs_per_step=rows.epochs_per_step,
+            every=-(-rows.steps // spec["training"]["logs"]),
             first=first,
         )
+        watched = (spec, adapted, shapes, rows.steps, progress, beside, machine.threads)
+        watching = [] if rewound else watchers(*watched)
         often = Often(machine.checkpoint_steps, machine.checkpoint_minutes)
         asked = decided_by_rank_0(ranks, stack.enter_context(finishing_first()), machine.device)
         kept_in = None if follows() else folder
         said = partial(asdict, progress)
         keeper = Keeper(kept_in, stored, often, asked, said, lambda: beside, first)
         if stored:
-            logger.info("%s: going on after step %d of %d", name, keeper.step, steps)
+            logger.info("%s: going on after step %d of %d", name, keeper.step, rows.steps)
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         trainer = AnswerTrainer(
             model=adapted,
-            args=training_arguments(
-                training,
-                machine,
-                spec["seed"],
-                steps,
-                Path(stack.enter_context(tempfile.TemporaryDirectory())),
-            ),
-            train_dataset=Batches(rows, own, steps, spec["seed"], keeper.step, replay),
+            args=training_arguments(spec["training"], machine, spec["seed"], rows.steps, scratch),
+            train_dataset=rows.batches(keeper.step),
             collate=collate,
-            micro_batch_size=pass_size(training, machine.micro_batch_size),
+            micro_batch_size=pass_size(spec["training"], machine.micro_batch_size),
             callbacks=[*watching, log, Kept(keeper)],
-            decay_gate=training.get("decay_gate", True),
+            decay_gate=spec["training"].get("decay_gate", True),
             losses=progress.losses,
             ranks=ranks,
             sharded=sharded,
@@ -156,8 +136,8 @@ def train(
         trainer.remove_callback(PrinterCallback)  # The log says the same, and when it will end.
         _run(trainer, keeper, name, machine)
         check_alike(ranks, changing(adapted))
-        statistics = {k: v for k, v in layer_statistics(adapted).items() if k != "layers"}
-        statistics |= probe()
+        # All ranks: a sharded model takes them all.
+        reached = layer_statistics(adapted) | probe()
         if follows():
             return
         for trouble in troubles(adapted):
@@ -166,16 +146,17 @@ def train(
         if turn and not rewound:
             write_tensors(checkpoint.rewind, beside)
         write_jsonl(checkpoint.training_log, progress.rows)
+        steps = keeper.step - first
         totals = {
-            "steps": keeper.step - first,
+            "steps": steps,
             **({"rewind_step": turn} if turn else {}),
             **({"early_bird": progress.checks} if "early_bird" in spec else {}),
-            "items_seen": (keeper.step - first) * own,
-            "learning_rate": training["learning_rate"],
+            "items_seen": steps * rows.own,
+            "learning_rate": spec["training"]["learning_rate"],
             "seconds": round(keeper.seconds, 2),
             "step_seconds": round(progress.step_seconds, 2),
             **sizes,
-            **statistics,
+            **{key: value for key, value in reached.items() if key != "layers"},
             "loss": progress.rows[-1]["loss"],
             "tokens_per_second": progress.rows[-1]["tokens_per_second"],
             "peak_memory_bytes": peak_memory(),
@@ -186,26 +167,24 @@ def train(
         write_json(checkpoint.training, totals)
 
 
-def _rows(task_data: Path, split: str, tokenizer: PreTrainedTokenizerBase) -> list[Row]:
-    docs = read_jsonl(task_data / f"{split}.jsonl")
-    return encode(map(messages, docs), ANSWER_OPENING, tokenizer)
-
-
-def _replay(
-    spec: Mapping[str, Any], folders: Sequence[Path], tokenizer: PreTrainedTokenizerBase, steps: int
-) -> list[Row]:
-    """The source tasks' rows of all steps."""
-    if "replay" not in spec["training"]:
-        return []
-    from rigsa.training.replay import replay_rows  # With lm-eval, which others need not wait for.
-
-    count = steps * replayed(spec["training"])
-    return replay_rows(spec["replayed"], folders, tokenizer, spec["seed"], count)
-
-
-def _tokens(rows: Sequence[Row]) -> float:
-    """Mean of a row."""
-    return sum(len(row["input_ids"]) for row in rows) / len(rows) if rows else 0.0
+def _definition(
+    spec: Mapping[str, Any],
+    base_model: Path,
+    task_data: Path,
+    replay_data: Sequence[Path],
+    mask_file: Path | None,
+    rewind: Path | None,
+) -> Mapping[str, Any]:
+    """What a training is made from, by what its files hold."""
+    data = [task_data / f"{split}.jsonl" for split in SPLITS]
+    data += [source / "train.jsonl" for source in replay_data]
+    return made_from(
+        spec,
+        base_model=identity(base_model),
+        data=[file_hash(file) for file in data],
+        mask=mask_file and file_hash(mask_file),
+        rewind=rewind and file_hash(rewind),
+    )
 
 
 def _adapted(
@@ -269,7 +248,7 @@ def _save_adapter(adapted: PeftModel, checkpoint: CheckpointPaths) -> None:
         add_checksum(partial / "adapter_model.safetensors")
 
 
-def _batches(rows: list[Row], collate: Collator, machine: Machine) -> list[dict[str, torch.Tensor]]:
+def _passes(rows: list[Row], collate: Collator, machine: Machine) -> list[dict[str, torch.Tensor]]:
     size = machine.eval_batch_size
     return [
         {key: value.to(machine.device) for key, value in collate(rows[i : i + size]).items()}
