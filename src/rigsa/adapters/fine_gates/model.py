@@ -2,48 +2,31 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
 
 import torch
-from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
 
 from rigsa.adapters.fine_gates.config import FineGatesConfig
 from rigsa.adapters.fine_gates.layer import FineGatesLayer
+from rigsa.adapters.tuner import AdapterTuner
 
 
-class FineGatesModel(BaseTuner):
+class FineGatesModel(AdapterTuner):
     """The tuner behind `get_peft_model(model, FineGatesConfig(...))`."""
 
     prefix: str = "fine_gates_"
     tuner_layer_cls = FineGatesLayer
-    target_module_mapping: ClassVar[dict[str, Any]] = {}
 
-    def _create_and_replace(
-        self,
-        peft_config: FineGatesConfig,
-        adapter_name: str,
-        target: nn.Module,
-        target_name: str,
-        parent: nn.Module,
-        current_key: str,
-        **optional_kwargs: Any,
-    ) -> None:
-        layer = target
-        if not isinstance(target, FineGatesLayer):
-            if not isinstance(target, nn.Linear):
-                raise ValueError(
-                    f"{current_key} is a {type(target).__name__}; gates go only on linear layers; "
-                    "choose other target_modules."
-                )
-            layer = FineGatesLayer(target, current_key)
-            self._replace_module(parent, target_name, layer, target)
-        layer.update_layer(adapter_name, peft_config)
-        if adapter_name not in self.active_adapter:
-            layer.requires_grad_(False)
+    def _wrapped(self, target: nn.Module, name: str) -> FineGatesLayer:
+        if not isinstance(target, nn.Linear):
+            raise ValueError(
+                f"{name} is a {type(target).__name__}; gates go only on linear layers; "
+                "choose other target_modules."
+            )
+        return FineGatesLayer(target, name)
 
-    def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
-        """Nothing to do: all values are float32."""
+    def _add(self, layer: FineGatesLayer, adapter_name: str, config: FineGatesConfig) -> None:
+        layer.update_layer(adapter_name, config)
 
     @contextmanager
     def extra_loss(

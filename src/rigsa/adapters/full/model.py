@@ -1,43 +1,28 @@
 """Puts a delta on every weight of a model; tied weights stay tied."""
 
-from typing import Any, ClassVar
-
 import torch
-from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
 
 from rigsa.adapters.full.config import FullConfig
 from rigsa.adapters.full.layer import FullLayer
+from rigsa.adapters.tuner import AdapterTuner
 
 
-class FullModel(BaseTuner):
+class FullModel(AdapterTuner):
     """The tuner behind `get_peft_model(model, FullConfig())`."""
 
     prefix: str = "full_delta_"
     tuner_layer_cls = FullLayer
-    target_module_mapping: ClassVar[dict[str, Any]] = {}
 
-    def _create_and_replace(
-        self,
-        peft_config: FullConfig,
-        adapter_name: str,
-        target: nn.Module,
-        target_name: str,
-        parent: nn.Module,
-        current_key: str,
-        **optional_kwargs: Any,
-    ) -> None:
-        layer = target
-        if not isinstance(target, FullLayer):
-            weights = dict(target.named_parameters(recurse=False))
-            if not weights:
-                return  # The pattern that finds every module finds those without weights as well.
-            _check(target, weights, current_key)
-            layer = FullLayer(target, self._tied(weights))
-            self._replace_module(parent, target_name, layer, target)
-        layer.update_layer(adapter_name, getattr(torch, peft_config.dtype))
-        if adapter_name not in self.active_adapter:
-            layer.requires_grad_(False)
+    def _wrapped(self, target: nn.Module, name: str) -> FullLayer | None:
+        weights = dict(target.named_parameters(recurse=False))
+        if not weights:
+            return None  # The pattern that finds every module finds those without weights as well.
+        _check(target, weights, name)
+        return FullLayer(target, self._tied(weights))
+
+    def _add(self, layer: FullLayer, adapter_name: str, config: FullConfig) -> None:
+        layer.update_layer(adapter_name, getattr(torch, config.dtype))
 
     def _tied(self, weights: dict[str, nn.Parameter]) -> dict[str, tuple[FullLayer, str]]:
         """The earlier layers that these weights belong to, such as a head's embedding."""
@@ -54,9 +39,6 @@ class FullModel(BaseTuner):
 
     def _get_tied_target_modules(self, model: nn.Module) -> list[str]:
         return []
-
-    def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
-        """Nothing to do: values have the configuration's dtype."""
 
 
 def _check(module: nn.Module, weights: dict[str, nn.Parameter], name: str) -> None:

@@ -2,23 +2,21 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
 
 import torch
-from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
 
 from rigsa.adapters.neutral_residues.config import NeutralResiduesConfig
 from rigsa.adapters.neutral_residues.layer import NeutralResiduesLayer
 from rigsa.adapters.residue_width import residue_width
+from rigsa.adapters.tuner import AdapterTuner
 
 
-class NeutralResiduesModel(BaseTuner):
+class NeutralResiduesModel(AdapterTuner):
     """The tuner behind `get_peft_model(model, NeutralResiduesConfig(...))`."""
 
     prefix: str = "neutral_residues_"
     tuner_layer_cls = NeutralResiduesLayer
-    target_module_mapping: ClassVar[dict[str, Any]] = {}
     # No weight of the base model computes what the adapter adds.
     mergeable = False
 
@@ -32,27 +30,14 @@ class NeutralResiduesModel(BaseTuner):
                 peft_config.share,
             )
 
-    def _create_and_replace(
-        self,
-        peft_config: NeutralResiduesConfig,
-        adapter_name: str,
-        target: nn.Module,
-        target_name: str,
-        parent: nn.Module,
-        current_key: str,
-        **optional_kwargs: Any,
-    ) -> None:
-        layer = target
-        if not isinstance(target, NeutralResiduesLayer):
-            layer = NeutralResiduesLayer(target, current_key)
-            self._replace_module(parent, target_name, layer, target)
-        shape = self.model.config
-        layer.update_layer(adapter_name, peft_config, shape.hidden_size, shape.num_hidden_layers)
-        if adapter_name not in self.active_adapter:
-            layer.requires_grad_(False)
+    def _wrapped(self, target: nn.Module, name: str) -> NeutralResiduesLayer:
+        return NeutralResiduesLayer(target, name)
 
-    def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
-        """Nothing to do: all values are float32."""
+    def _add(
+        self, layer: NeutralResiduesLayer, adapter_name: str, config: NeutralResiduesConfig
+    ) -> None:
+        shape = self.model.config
+        layer.update_layer(adapter_name, config, shape.hidden_size, shape.num_hidden_layers)
 
     def _check_merge_allowed(self) -> None:
         raise ValueError(

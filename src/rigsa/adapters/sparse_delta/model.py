@@ -1,47 +1,31 @@
 """Puts sparse deltas on a model's linear layers, and reads them back from a saved adapter."""
 
-from typing import Any, ClassVar
-
 import torch
-from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
 
 from rigsa.adapters.sparse_delta.config import SparseDeltaConfig
 from rigsa.adapters.sparse_delta.layer import SparseDeltaLayer
+from rigsa.adapters.tuner import AdapterTuner
 from rigsa.masks.scopes import SCOPES
 from rigsa.masks.storage import pack_places
 
 
-class SparseDeltaModel(BaseTuner):
+class SparseDeltaModel(AdapterTuner):
     """The tuner behind `get_peft_model(model, SparseDeltaConfig(...))`."""
 
     prefix: str = "sparse_delta_"
     tuner_layer_cls = SparseDeltaLayer
-    target_module_mapping: ClassVar[dict[str, Any]] = {}
 
-    def _create_and_replace(
-        self,
-        peft_config: SparseDeltaConfig,
-        adapter_name: str,
-        target: nn.Module,
-        target_name: str,
-        parent: nn.Module,
-        current_key: str,
-        **optional_kwargs: Any,
-    ) -> None:
-        layer = target
-        if not isinstance(target, SparseDeltaLayer):
-            if type(target) is not nn.Linear:
-                raise ValueError(
-                    f"{current_key} is a {type(target).__name__}; a sparse delta goes only on "
-                    "torch.nn.Linear; choose other target_modules or a base that is not quantised."
-                )
-            layer = self.tuner_layer_cls(target, current_key)
-            self._replace_module(parent, target_name, layer, target)
-        gate = self._gate(peft_config, adapter_name, layer)
-        layer.update_layer(adapter_name, peft_config, gate)
-        if adapter_name not in self.active_adapter:
-            layer.requires_grad_(False)
+    def _wrapped(self, target: nn.Module, name: str) -> SparseDeltaLayer:
+        if type(target) is not nn.Linear:
+            raise ValueError(
+                f"{name} is a {type(target).__name__}; a sparse delta goes only on "
+                "torch.nn.Linear; choose other target_modules or a base that is not quantised."
+            )
+        return self.tuner_layer_cls(target, name)
+
+    def _add(self, layer: SparseDeltaLayer, adapter_name: str, config: SparseDeltaConfig) -> None:
+        layer.update_layer(adapter_name, config, self._gate(config, adapter_name, layer))
 
     def _gate(
         self, config: SparseDeltaConfig, adapter_name: str, layer: SparseDeltaLayer
@@ -61,9 +45,6 @@ class SparseDeltaModel(BaseTuner):
         if config.rewound is not None:
             gate.copy_(config.rewound.gate(layer.module_name))
         return nn.Parameter(gate)
-
-    def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
-        """Nothing to do: values have the configuration's dtype, gates are float32."""
 
     @classmethod
     def _get_adapter_state_dict(
