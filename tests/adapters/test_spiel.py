@@ -134,7 +134,7 @@ def test_a_saved_state_holds_places_and_candidates() -> None:
     _backward(model)
     model.after_step(0, 20, torch.optim.SGD(model.parameters()))
     state = {name: tensor.clone() for name, tensor in model.training_state().items()}
-    assert len(state) == 14 * 4
+    assert len(state) == 14 * 5
     again.load_training_state(state)
     assert all(torch.equal(tensor, state[name]) for name, tensor in again.training_state().items())
     assert again.training_state().keys() == state.keys()

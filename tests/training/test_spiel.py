@@ -86,6 +86,10 @@ def test_places_move_and_are_saved(trained, mask) -> None:
     rows = read_jsonl(trained.training_log)
     assert {row["density"] for row in rows} == {read_json(trained.training)["density"]}
     assert rows[-1]["loss"] < rows[0]["loss"]
+    # After 4, 8 and 12 steps: in the first move nearly all may go, later a share that falls to 0.
+    assert rows[0]["moved"] > 0.7
+    assert 0 < rows[1]["moved"] < 0.2 * (1 - 8 / 12)
+    assert rows[2]["moved"] == rows[1]["moved"]
 
 
 def test_it_can_be_asked_and_merged(trained, small_study) -> None:

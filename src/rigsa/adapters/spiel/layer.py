@@ -15,6 +15,12 @@ class SpielLayer(SparseDeltaLayer):
 
     # A forward hook would do, if torch.compile did not overlook one that comes after it.
     wanted: tuple[Tensor, Tensor | None] | None = None
+    # The share of places that the last move took elsewhere; None before there is one.
+    moved: float | None = None
+
+    def training_statistics(self) -> dict[str, float | None]:
+        """What a sparse delta says, and "moved"."""
+        return {**super().training_statistics(), "moved": self.moved}
 
     def measure(self, places: Tensor | None, device: torch.device) -> Tensor:
         """Begins; returns the tensor in whose `grad` it is added up, float32.

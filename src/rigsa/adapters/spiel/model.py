@@ -1,6 +1,5 @@
 """Puts SpIEL on a model's linear layers, and moves its places between steps."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +11,6 @@ from rigsa.adapters.spiel.layer import SpielLayer
 from rigsa.adapters.spiel.optimizer_state import move_state
 from rigsa.adapters.spiel.selection import Candidates, move
 
-logger = logging.getLogger(__name__)
 Tensor = torch.Tensor
 PARTS = ("places", "sums", "squares")
 
@@ -57,7 +55,7 @@ class SpielModel(SparseDeltaModel):
             step: as before the step.
             optimizer: that has made the step; its state moves as well.
         """
-        schedule, moved, whole = self._schedule(steps), 0, 0
+        schedule = self._schedule(steps)
         if not schedule.gathers(step):
             return
         for name, layer, places in self._layers():
@@ -68,10 +66,7 @@ class SpielModel(SparseDeltaModel):
                 self.candidates[name] = Candidates.of(gradient, places.numel())
             if schedule.moves(step):
                 share = schedule.share_after(step)
-                moved += self._move(layer, self.candidates.pop(name), share, optimizer)
-                whole += places.numel()
-        if whole:
-            logger.info("after step %d %.1f %% of places moved", step + 1, 100 * moved / whole)
+                self._move(layer, self.candidates.pop(name), share, optimizer)
 
     def _move(
         self,
@@ -79,8 +74,8 @@ class SpielModel(SparseDeltaModel):
         candidates: Candidates,
         share: float,
         optimizer: torch.optim.Optimizer,
-    ) -> int:
-        """Moves at most a share of a layer's places; returns how many."""
+    ) -> None:
+        """Moves at most a share of a layer's places."""
         adapter = self.active_adapters[0]
         values, _, places = layer.parts(adapter)
         found = move(values, places, candidates, int(share * places.numel()))
@@ -89,19 +84,24 @@ class SpielModel(SparseDeltaModel):
         move_state(optimizer, values, found.moved, mean, square)
         values.copy_(found.moved(values, torch.zeros_like(mean, dtype=values.dtype)))
         places.copy_(found.moved(places, candidates.places))
-        return int(found.grown.sum())
+        layer.moved = found.grown.double().mean().item()
 
     def training_state(self) -> dict[str, Tensor]:
         """What a training changes beside the parameters, by name."""
         state = {f"{name}.places": places for name, _, places in self._layers()}
+        for name, layer, _ in self._layers():
+            if layer.moved is not None:
+                state[f"{name}.moved"] = torch.tensor(layer.moved, dtype=torch.float64)
         for name, candidates in self.candidates.items():
             state |= {f"{name}.candidates.{part}": getattr(candidates, part) for part in PARTS}
         return state
 
     def load_training_state(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of `training_state`, on the same model."""
-        for name, _, places in self._layers():
+        for name, layer, places in self._layers():
             places.copy_(state[f"{name}.places"])
+            if f"{name}.moved" in state:
+                layer.moved = state[f"{name}.moved"].item()
             gathered = [f"{name}.candidates.{part}" for part in PARTS]
             if gathered[0] in state:
                 parts = (state[part].to(places.device) for part in gathered)
