@@ -77,7 +77,7 @@ class JobGraph:
                 yield Job("select_mask", *_place(point))
             if study.arm(point.arm).trained:
                 yield Job("train", *_place(point))
-            for benchmark in study.benchmarks_of(point.arm):
+            for benchmark in study.benchmarks_of(point.arm, point.step):
                 yield Job("evaluate", *_place(point), benchmark.name)
         yield Job("collect")
         yield from (Job("table", name=name) for name in tables.MODULES)

@@ -24,7 +24,8 @@ STUDIES = Path("studies")
 class Benchmark:
     """One question asked of checkpoints: a task, with how many examples before it.
 
-    `sampler` is lm-eval's name for how they are chosen; None leaves it to the task.
+    `sampler` is lm-eval's name for how they are chosen; None leaves it to the task. `steps` is
+    "last" where only an arm's last step is asked.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Benchmark:
     limit: int | None = None
     arms: tuple[str, ...] | None = None
     sampler: str | None = None
+    steps: str = "all"
 
 
 @dataclass(frozen=True)
@@ -152,9 +154,12 @@ class Study:
             for step in range(trial.iterations)
         ]
 
-    def benchmarks_of(self, arm: str) -> list[Benchmark]:
-        """What the arm is asked; a trial is asked nothing."""
-        asked = self.benchmarks.values() if arm in self.arms else ()
+    def benchmarks_of(self, arm: str, step: int) -> list[Benchmark]:
+        """What a step of the arm is asked; a trial is asked nothing."""
+        if arm not in self.arms:
+            return []
+        last = step == self.arms[arm].iterations - 1
+        asked = (b for b in self.benchmarks.values() if last or b.steps == "all")
         return [b for b in asked if b.arms is None or arm in b.arms]
 
     def last_checkpoint(self, arm: str, seed: int) -> Checkpoint:
@@ -215,6 +220,7 @@ def _benchmark(name: str, content: Mapping[str, Any]) -> Benchmark:
         content.get("limit"),
         None if arms is None else tuple(arms),
         content.get("sampler"),
+        content.get("steps", "all"),
     )
 
 

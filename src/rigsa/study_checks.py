@@ -69,14 +69,18 @@ def _check_tasks(study: "Study", path: Path) -> None:
                 f"{path}: source_tasks.{i} is {task!r}, a task of images, which the base model "
                 f"has yet to learn; {one_of(task, others)}"
             )
-    asked = {b.task for b in study.benchmarks.values() if b.arms is None}
-    for kind, tasks in (("target", [study.target_task]), ("source", study.source_tasks)):
-        for task in tasks:
-            if task not in asked:
-                raise ConfigError(
-                    f"{path}: no benchmark asks {kind} task {task!r} of every arm; add one to "
-                    "benchmarks."
-                )
+    of_all = [b for b in study.benchmarks.values() if b.arms is None]
+    if study.target_task not in {b.task for b in of_all if b.steps == "all"}:
+        raise ConfigError(
+            f"{path}: no benchmark asks target task {study.target_task!r} of every arm at all "
+            "steps; add one to benchmarks."
+        )
+    for task in study.source_tasks:
+        if task not in {b.task for b in of_all}:
+            raise ConfigError(
+                f"{path}: no benchmark asks source task {task!r} of every arm; add one to "
+                "benchmarks."
+            )
 
 
 def _of_images(entry: Mapping[str, Any]) -> bool:

@@ -56,11 +56,17 @@ def make_study(
     seeds: tuple[int, ...] = (0,),
     figures: dict | None = None,
     name: str = "made_up",
+    last_only: tuple[str, ...] = (),
 ) -> Study:
+    """`last_only` names tasks that only an arm's last step is asked."""
     arms = default_arms() if arms is None else arms
     bases = tuple(item.name for item in arms if not item.trained)
     shots = {"sums": 5}
-    benchmarks = {task: Benchmark(task, task, shots.get(task, 0)) for task in TASKS}
+    steps = dict.fromkeys(last_only, "last")
+    benchmarks = {
+        task: Benchmark(task, task, shots.get(task, 0), steps=steps.get(task, "all"))
+        for task in TASKS
+    }
     benchmarks["digits_5shot"] = Benchmark("digits_5shot", "digits", 5, arms=bases)
     return Study(
         name=name,
@@ -121,7 +127,7 @@ def write_results(study: Study, results: Path, items: int = 500) -> ResultPaths:
                 "peak_memory_bytes": 123_000_000,
             }
             folder.training.write_text(json.dumps(training))
-        for benchmark in study.benchmarks_of(item.name):
+        for benchmark in study.benchmarks_of(item.name, point.step):
             wanted = score(study, item, point.step, benchmark.task)
             rng = np.random.default_rng([point.seed, point.step, len(item.name), benchmark.fewshot])
             answers = (rng.random(items) < wanted).astype(float)

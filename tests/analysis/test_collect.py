@@ -30,7 +30,9 @@ def test_one_row_for_each_checkpoint_and_benchmark(made):
     study, paths = made
     frame = collect.collect(study, paths)
     asked = [
-        (c.arm, c.step, b.name) for c in study.checkpoints() for b in study.benchmarks_of(c.arm)
+        (c.arm, c.step, b.name)
+        for c in study.checkpoints()
+        for b in study.benchmarks_of(c.arm, c.step)
     ]
     assert list(zip(frame["arm"], frame["step"], frame["benchmark"], strict=True)) == asked
     assert len(asked) == 2 * 5 + 5 * 4 + 5 * 4

@@ -133,6 +133,21 @@ def test_mean_fall_is_the_mean_over_source_tasks(collected):
     assert mean.error == pytest.approx(np.sqrt(sum(fall.error**2 for fall in each)) / 3)
 
 
+def test_what_only_last_steps_are_asked_has_a_fall_there_alone(collected):
+    study, paths = collected(last_only=("sums",))
+    assert not paths.checkpoint("pruned", 0, 3).evaluation("sums").exists()
+    falls, pruned = Falls(study, paths), study.arms["pruned"]
+    assert forgetting.mean_fall(falls, pruned, 3) is None
+    assert forgetting.mean_fall(falls, pruned, 4).value > 0
+    for name in SCORES:
+        figures.run(name, study, paths)
+    for name in tables.MODULES:
+        tables.run(name, study, paths)
+    shown = paths.table("summary")[0].read_text().splitlines()
+    dense, last = (next(line for line in shown if line.startswith(f"pruned,{n},")) for n in (0, 4))
+    assert dense.count(",,") > last.count(",,")
+
+
 def test_curves_have_every_trained_checkpoint_once(study):
     points = [(a.name, step) for curve in curves.curves(study) for a, step in curve.points]
     trained = [(c.arm, c.step) for c in study.checkpoints() if study.arms[c.arm].trained]

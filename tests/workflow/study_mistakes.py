@@ -89,6 +89,11 @@ TASKS = [
         "benchmarks.textual_digits_5shot.arms names 'x'",
     ),
     ({"benchmarks.textual_digits.arms": ["base"]}, "no benchmark asks target task 'textual_dig"),
+    (
+        {"benchmarks.textual_digits.steps": "last"},
+        "target task 'textual_digits' of every arm at all",
+    ),
+    ({"benchmarks.tiny_gsm.steps": "first"}, "steps is 'first'; There are: all, last."),
     ({"benchmarks.tiny_piqa": GONE}, "no benchmark asks source task 'tiny_piqa'"),
     (
         {"benchmarks.density": {"task": "tiny_gsm", "fewshot": 0}},

@@ -51,7 +51,7 @@ def collect(study: Study, paths: ResultPaths) -> "pandas.DataFrame":
     rows = []
     for checkpoint in study.checkpoints():
         training = _training(study, paths, checkpoint)
-        for benchmark in study.benchmarks_of(checkpoint.arm):
+        for benchmark in study.benchmarks_of(checkpoint.arm, checkpoint.step):
             evaluation = _evaluation(study, paths, checkpoint, benchmark)
             rows.append(_row(study, checkpoint, benchmark) | evaluation | training)
     frame = pandas.DataFrame(rows)

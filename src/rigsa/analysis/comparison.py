@@ -79,11 +79,12 @@ class Falls:
     def differences(self, arm: Arm, step: int, benchmark: Benchmark) -> np.ndarray | None:
         """Base minus checkpoint, shape (seeds, items)."""
         base = roles.base_of(self.study, arm)
-        asked = [
-            other is not None and benchmark in self.study.benchmarks_of(other.name)
-            for other in (arm, base)
-        ]
-        if not arm.trained or not all(asked):
+        if not arm.trained or base is None:
+            return None
+        if any(
+            benchmark not in self.study.benchmarks_of(name, at)
+            for name, at in ((arm.name, step), (base.name, 0))
+        ):
             return None
         reference_path = self._path(base, self.study.seeds[0], 0, benchmark)
         if reference_path not in self._bases:

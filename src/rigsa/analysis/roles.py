@@ -130,13 +130,13 @@ def step_title(arm: Arm, step: int) -> str:
 
 
 def _main_benchmark(study: Study, task: str) -> Benchmark:
-    """Of several benchmarks of one task, the first that every arm is asked."""
+    """Of several benchmarks of one task, the first that most checkpoints are asked."""
     asked = [benchmark for benchmark in study.benchmarks.values() if benchmark.task == task]
     if not asked:
         raise ConfigError(
             f"studies/{study.name}.yaml: benchmarks asks nothing of the task {task!r}; add one."
         )
-    return next((benchmark for benchmark in asked if benchmark.arms is None), asked[0])
+    return min(asked, key=lambda benchmark: (benchmark.arms is not None, benchmark.steps != "all"))
 
 
 def _common_title(arms: Iterable[Arm]) -> str:

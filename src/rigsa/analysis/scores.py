@@ -66,7 +66,7 @@ def read(study: Study, paths: ResultPaths) -> Scores:
             f"{paths.scores} cannot be read ({error}); delete it and run again."
         ) from None
     for point in study.checkpoints():
-        for benchmark in study.benchmarks_of(point.arm):
+        for benchmark in study.benchmarks_of(point.arm, point.step):
             if (point.arm, point.seed, point.step, benchmark.name) not in have:
                 raise FileError(
                     f"{paths.scores} has no row for {benchmark.name} of arm {point.arm}, seed "

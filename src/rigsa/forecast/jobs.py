@@ -87,7 +87,7 @@ def jobs(setting: Setting) -> list[Job]:
             found.append(training_job(setting, arm, point))
         found += [
             evaluation_job(setting, arm, point, benchmark)
-            for benchmark in setting.study.benchmarks_of(arm.name)
+            for benchmark in setting.study.benchmarks_of(arm.name, point.step)
         ]
     return found
 

@@ -72,10 +72,9 @@ def _last(number: int, curve: Curve, points: list, labels: list[str]) -> tuple:
 
 
 def mean_fall(falls: Falls, arm: Arm, step: int) -> Estimate | None:
-    """Over the source tasks, whose items are independent of each other."""
-    each = (falls.estimate(arm, step, b) for b in roles.source_benchmarks(falls.study))
-    found = [fall for fall in each if fall is not None]
-    if not found:
+    """Over all source tasks, whose items are independent of each other; None if one is missing."""
+    found = [falls.estimate(arm, step, b) for b in roles.source_benchmarks(falls.study)]
+    if None in found:
         return None
     error = np.sqrt(sum(fall.error**2 for fall in found)) / len(found)
     return Estimate(float(np.mean([fall.value for fall in found])), float(error))
