@@ -6,6 +6,7 @@ where, it was made from the definition that the study gives it now. No time stam
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from rigsa import specs
@@ -67,6 +68,35 @@ class Definitions:
         if job not in self._found:
             self._found[job] = specs.digest(self.spec(job))
         return self._found[job]
+
+    def known(self, job: Job) -> Job | None:
+        """An earlier arm's training or evaluation that is defined the same, and comes to the same.
+
+        No two of them wait for each other: what a job is made from is never defined as it is.
+        """
+        place = job._replace(arm="")
+        for other in self._alike.get(place, ()):
+            if other == job:
+                return None
+            if self.definition(other) == self.definition(job):
+                return other
+        return None
+
+    def taken(self) -> set[Job]:
+        """Jobs whose results are there by then: those of earlier arms, and of trials."""
+        study = self.study
+        tuned = [p for p in study.checkpoints() if p.arm in study.trials]
+        tried = {Job("train", p.arm, p.seed, p.step) for p in tuned if p.seed == study.seeds[0]}
+        return tried | {job for alike in self._alike.values() for job in alike if self.known(job)}
+
+    @cached_property
+    def _alike(self) -> dict[Job, list[Job]]:
+        """By seed, step and benchmark: what the graph has of all arms, in its order."""
+        found: dict[Job, list[Job]] = {}
+        for job in self.graph:
+            if job.rule in ("train", "evaluate"):
+                found.setdefault(job._replace(arm=""), []).append(job)
+        return found
 
     def text(self, job: Job) -> str:
         """The SPEC as a command takes it."""

@@ -51,7 +51,7 @@ def test_the_chosen_learning_rate_is_what_was_trained_with(finished: Project) ->
     # The first seed's training is that trial, and not made again.
     assert totals["validation_loss"] == losses[chosen["learning_rate"]]
     log = (results / "logs/train-random_mask-seed0-step0.log").read_text()
-    assert "is the trial in" in log
+    assert "is the training of" in log
     assert "step 1 of" not in log
     scores = pd.read_csv(results / "tables/scores.csv")
     assert not scores["arm"].str.contains(".", regex=False).any()

@@ -65,14 +65,14 @@ rule train:
         task_data=untracked(TARGET_DATA),
         files=untracked(flags_of("train", "mask", "rewind", "tuning")),
         replay=untracked(replay_flags),
-        trials=untracked(trial_flags),
+        known=untracked(known_flags("train")),
         folder=untracked(lambda wildcards: checkpoint_of(wildcards).folder),
         unfinished=unfinished("train"),
         machine=untracked(MODEL_FLAGS + TRAINING_FLAGS + CHECKPOINT_FLAGS),
     shell:
         "rigsa train {params.spec:q} --base-model {params.base_model:q} "
         "--task-data {params.task_data:q} {params.files:q} {params.replay:q} "
-        "{params.trials:q} --output {params.folder:q} "
+        "{params.known:q} --output {params.folder:q} "
         "--unfinished {params.unfinished:q} --threads {threads} {params.machine:q} "
         "2>&1 | tee {log:q}"
 

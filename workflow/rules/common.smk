@@ -165,10 +165,17 @@ def made_from(kind):
 
     def files(wildcards):
         made = job_of(kind, wildcards)
-        given = [file for job in GRAPH.inputs(made).values() for file in files_of(job)]
+        jobs = [*GRAPH.inputs(made).values(), *known_of(made)]
+        given = [file for job in jobs for file in files_of(job)]
         return ancient_where_fresh(given, [made])
 
     return files
+
+
+def known_of(job):
+    """An earlier arm's job that comes to the same, whose result is taken."""
+    known = DEFINITIONS.known(job)
+    return [] if known is None else [known]
 
 
 def ancient_where_fresh(files, jobs):
@@ -217,12 +224,20 @@ def replay_flags(wildcards):
     return ["--replay-data", *map(str, folders)] if folders else []
 
 
-def trial_flags(wildcards):
-    """Checkpoints of the rates that were tried, one of which may be this training's own result."""
-    if int(wildcards.seed) != STUDY.seeds[0]:
-        return []
-    points = [
-        PATHS.checkpoint(trial.name, wildcards.seed, wildcards.step)
-        for trial in STUDY.trials.get(wildcards.arm, ())
-    ]
-    return ["--trials", *(str(point.folder) for point in points)] if points else []
+def known_flags(kind):
+    """What may be a job's result already: an earlier arm's, and the trials of its rates."""
+
+    def flags(wildcards):
+        job = job_of(kind, wildcards)
+        known = known_of(job)
+        if kind == "train" and job.seed == STUDY.seeds[0]:
+            trials = STUDY.trials.get(job.arm, ())
+            known += [job._replace(arm=trial.name) for trial in trials]
+        points = [PATHS.checkpoint(*other[1:4]) for other in known]
+        places = [
+            point.folder if kind == "train" else point.evaluation(job.name)
+            for point in points
+        ]
+        return ["--known", *map(str, places)] if places else []
+
+    return flags

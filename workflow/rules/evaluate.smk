@@ -21,10 +21,11 @@ rule evaluate:
         spec=spec_of("evaluate"),
         base_model=untracked(base_model),
         files=untracked(flags_of("evaluate", "task_data", "adapter")),
+        known=untracked(known_flags("evaluate")),
         cache=untracked(PATHS.cache),
         unfinished=unfinished("evaluate"),
         machine=untracked(MODEL_FLAGS),
     shell:
         "rigsa evaluate {params.spec:q} --base-model {params.base_model:q} {params.files:q} "
-        "--output {output.scores:q} --cache {params.cache:q} --unfinished {params.unfinished:q} "
+        "{params.known:q} --output {output.scores:q} --cache {params.cache:q} --unfinished {params.unfinished:q} "
         "--threads {threads} {params.machine:q} 2> {log:q}"

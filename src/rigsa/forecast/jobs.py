@@ -38,6 +38,7 @@ class Job:
         rows: in one pass.
         most_rows: in one pass that still fits; None for jobs without a device.
         bytes_at_one: device_bytes at a batch of one row.
+        taken: not made but taken: another arm, or a trial, has the same by then.
     """
 
     rule: str
@@ -56,6 +57,16 @@ class Job:
     rows: int = 0
     most_rows: int | None = None
     bytes_at_one: int = 0
+    taken: bool = False
+
+    @property
+    def place(self) -> tuple[str | None, int | None, int | None]:
+        return self.arm, self.seed, self.step
+
+    @property
+    def all_seconds(self) -> float:
+        """From the start of its process."""
+        return self.start_seconds + (0 if self.taken else self.seconds)
 
     @property
     def name(self) -> str:
@@ -70,7 +81,7 @@ class Job:
             "memory_mb": round(self.host_bytes / 1e6),
             "gpu_memory_mb": round(self.device_bytes / 1e6),
             "gpus": self.gpus,
-            "minutes": round((self.seconds + self.start_seconds) / 60, 2),
+            "minutes": round(self.all_seconds / 60, 2),
             "disk_mb": round(self.disk_bytes / 1e6, 2),
             "state_mb": round(self.state_bytes / 1e6, 2),
         }

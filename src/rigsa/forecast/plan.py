@@ -1,9 +1,10 @@
 """The forecast of a study: its jobs grouped by arm and step, and what does not fit."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from rigsa import jobs as graph
 from rigsa.forecast.cards import GIB
 from rigsa.forecast.jobs import Job, jobs
 from rigsa.forecast.memory import FULL_STATES
@@ -22,7 +23,7 @@ class Group:
         return [job for job in self.jobs if job.rule in rules]
 
     def hours(self, *rules: str) -> float:
-        return sum(job.seconds + job.start_seconds for job in self.of(*rules)) / 3600
+        return sum(job.all_seconds for job in self.of(*rules)) / 3600
 
     @property
     def disk_bytes(self) -> int:
@@ -109,6 +110,13 @@ class Plan:
         }
 
 
-def make_plan(setting: Setting) -> Plan:
-    """Counts every job of the setting's study. Raises ConfigError for what it cannot count."""
-    return Plan(setting, tuple(jobs(setting)))
+def make_plan(setting: Setting, taken: Collection[graph.Job] = ()) -> Plan:
+    """Counts every job of the setting's study. Raises ConfigError for what it cannot count.
+
+    `taken` has those jobs that are not made, as another one's result is taken.
+    """
+    found = (
+        replace(job, taken=graph.Job(job.rule, *job.place, job.benchmark or "") in taken)
+        for job in jobs(setting)
+    )
+    return Plan(setting, tuple(found))

@@ -17,6 +17,7 @@ HEAD = (
     "", "Jobs", "Trained", "At batch 1", "Peak", "Fits", "Rows fit",
     "Training", "Evaluation", "Disk",
 )  # fmt: skip
+TAKEN = ("train", "evaluate")
 UNITS = ("", "", "", "GiB", "GiB", "", "train/ask", "hours", "hours", "GB")
 
 
@@ -172,6 +173,13 @@ def _assumptions(plan: Plan) -> list[str]:
         else ""
     )
     state = _disk(max(job.state_bytes for job in plan.jobs))
+    taken = [sum(job.taken and job.rule == rule for job in plan.jobs) for rule in TAKEN]
+    shared += (
+        f" {taken[0]} trainings and {taken[1]} evaluations are those of another arm or of a trial, "
+        "and take no time."
+        if any(taken)
+        else ""
+    )
     return [
         f"Assumed: {rates}; {1e6 * speed.OPERATION_SECONDS:.0f} µs to start an operation; "
         f"{speed.START_SECONDS:.0f} s and the reading of the weights before every job.",

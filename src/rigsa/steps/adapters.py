@@ -17,6 +17,7 @@ from rigsa.steps.step import (
     TRAINING_MACHINE,
     Step,
     argument,
+    known,
     machine_of,
     output,
     read_spec,
@@ -27,6 +28,7 @@ from rigsa.steps.tuned import REWOUND, TUNING, tuned
 def _train(options: Namespace) -> None:
     from rigsa import inputs
     from rigsa.batches import cards
+    from rigsa.known import take_checkpoint
     from rigsa.leases import held_fds
     from rigsa.paths import CheckpointPaths
     from rigsa.provenance import recorded
@@ -35,7 +37,6 @@ def _train(options: Namespace) -> None:
     if ranks.follows():
         ranks.stay_with_parent()
     from rigsa.training.job import train
-    from rigsa.training.trial import taken_from
 
     spec = _on_cards(read_spec(options.spec), options.gpus)
     chosen = tuned(spec, options.tuning)
@@ -72,21 +73,8 @@ def _train(options: Namespace) -> None:
         work()
         return
     with recorded("train", spec, made, given, device=machine.device, threads=machine.threads):
-        trial = _trial(spec, chosen, options.trials)
-        if trial is None or not taken_from(trial, chosen, given, checkpoint):
+        if not take_checkpoint(options.known, chosen, given, checkpoint):
             work()
-
-
-def _trial(spec: Spec, chosen: Spec, trials: Sequence[Path]) -> Path | None:
-    """The checkpoint of the trial with the chosen rate, if trials are given."""
-    if not trials:
-        return None
-    rates = spec["training"]["learning_rate"]
-    if not isinstance(rates, list) or len(rates) != len(trials):
-        raise ConfigError(
-            "--trials needs a folder for each of the SPEC's several learning rates, in its order."
-        )
-    return trials[rates.index(chosen["training"]["learning_rate"])]
 
 
 def _tune(options: Namespace) -> None:
@@ -146,15 +134,7 @@ STEPS = (
                 "--mask", type=Path, metavar="FILE", help="weights that may move; all if absent"
             ),
             TUNING,
-            argument(
-                "--trials",
-                type=Path,
-                nargs="+",
-                default=(),
-                metavar="DIR",
-                help="checkpoint folders of the rates that were tried, in the SPEC's order; the\n"
-                "chosen one's result is taken if it is that of the same training",
-            ),
+            known("folders of other checkpoints, such as those of the rates that were tried"),
             argument(
                 "--replay-data",
                 type=Path,

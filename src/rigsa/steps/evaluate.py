@@ -14,6 +14,7 @@ from rigsa.steps.step import (
     UNFINISHED,
     Step,
     argument,
+    known,
     machine_of,
     output,
     read_spec,
@@ -24,6 +25,7 @@ from rigsa.steps.step import (
 def _evaluate(options: Namespace) -> None:
     from rigsa import inputs
     from rigsa.evaluation.job import evaluate_checkpoint
+    from rigsa.known import take_evaluation
     from rigsa.provenance import recorded
 
     spec, machine = read_spec(options.spec), machine_of(options)
@@ -35,16 +37,17 @@ def _evaluate(options: Namespace) -> None:
         given["adapter"] = inputs.adapter(options.adapter)
     made = [options.output, options.output.with_suffix(".samples.parquet")]
     with recorded("evaluate", spec, made, given, device=machine.device, threads=machine.threads):
-        evaluate_checkpoint(
-            spec,
-            options.base_model,
-            options.task_data,
-            options.adapter,
-            options.output,
-            machine,
-            options.cache,
-            options.unfinished,
-        )
+        if not take_evaluation(options.known, spec, given, options.output):
+            evaluate_checkpoint(
+                spec,
+                options.base_model,
+                options.task_data,
+                options.adapter,
+                options.output,
+                machine,
+                options.cache,
+                options.unfinished,
+            )
 
 
 def _chat(options: Namespace) -> None:
@@ -118,6 +121,7 @@ STEPS = (
                 metavar="DIR",
                 help="where --eval-batch-size auto notes what it found; not noted if absent",
             ),
+            known("eval/<benchmark>.json of other checkpoints"),
             UNFINISHED,
             *MACHINE,
         ),

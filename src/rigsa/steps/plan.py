@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def _plan(options: Namespace) -> None:
     from rigsa.config import check_config, read_config, resolve_device
+    from rigsa.definitions import Definitions
     from rigsa.files import write_json
     from rigsa.forecast.cards import CARDS, CPU, card
     from rigsa.forecast.measured import measured
@@ -42,7 +43,7 @@ def _plan(options: Namespace) -> None:
     if options.activation_checkpointing is not None:
         config["activation_checkpointing"] = options.activation_checkpointing
     setting = with_batches(setting_from(study, paths, device, config), options.micro_batch_size)
-    plan = make_plan(setting)
+    plan = make_plan(setting, Definitions(study, config).taken())
     print(show_plan(plan))
     finished = measured(plan)
     if finished:

@@ -42,6 +42,18 @@ def output(help: str) -> Argument:
     return argument("--output", type=Path, required=True, metavar="PATH", help=help)
 
 
+def known(what: str) -> Argument:
+    """Results that may be the step's own, made already under other names."""
+    return argument(
+        "--known",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="PATH",
+        help=f"{what};\nif one of them is what this would come to, it is taken",
+    )
+
+
 def machine_of(options: Namespace, cards: int = 1) -> Machine:
     """The machine settings that the step's flags and its spec give; takes its cards, if it has any.
 
