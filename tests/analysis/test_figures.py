@@ -1,6 +1,7 @@
 """Figures: drawn for any study, the same bytes each time, and what they show is right."""
 
 import json
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,14 +11,16 @@ from docutils.core import publish_parts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment, StrictUndefined
+from matplotlib.text import Text
 
-from rigsa.analysis import figures, roles, scores, tables
+from rigsa.analysis import collect, figures, roles, scores, tables
 from rigsa.analysis.comparison import Falls
 from rigsa.analysis.figures import (
     chat,
     curves,
     digit,
     forgetting,
+    labels,
     panels,
     parameters,
     prompt,
@@ -28,7 +31,15 @@ from rigsa.analysis.figures import (
 from rigsa.analysis.figures.typeset import blocks, width, wrapped
 from rigsa.analysis.statistics import Estimate
 from rigsa.errors import FileError, RigsaError
-from tests.analysis.made_up import arm, default_arms, imp_arm, make_study
+from tests.analysis.made_up import (
+    arm,
+    default_arms,
+    imp_arm,
+    lora_arm,
+    make_study,
+    write_evaluation,
+    write_samples,
+)
 
 SCORES = ("figure2", "figure3", "figure4", "figure7")
 IMAGE = "0042\n0900\n1234\n0000\n"
@@ -131,6 +142,32 @@ def test_mean_fall_is_the_mean_over_source_tasks(collected):
     mean = forgetting.mean_fall(falls, pruned, 0)
     assert mean.value == pytest.approx(np.mean([fall.mean for fall in each]))
     assert mean.error == pytest.approx(np.sqrt(sum(fall.error**2 for fall in each)) / 3)
+
+
+def test_labels_of_near_points_do_not_cover_each_other():
+    look = style.looks(make_study())["pruned"]
+    figure = style.figure(make_study())
+    drawn = labels.Labels(figure.subplots())
+    drawn.axes.set(xlim=(0, 100), ylim=(0, 100))
+    for number in range(9):
+        drawn.add(50 + 2 * (number % 3), 50 + 3 * (number // 3), str(number), look)
+    drawn.draw()
+    figure.draw_without_rendering()  # Only now they are where they are drawn.
+    boxes = [Text.get_window_extent(text) for text in drawn.axes.texts]
+    assert len(boxes) == 9
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_a_crowd_is_not_pressed_together_by_who_learnt_nothing(collected):
+    arms = [arm("plain", "Base"), *(lora_arm(f"l{n}", f"Low {n}", 4, "full") for n in range(13))]
+    study, paths = collected(arms)
+    low = paths.checkpoint("l3", 0, 0)
+    write_evaluation(low.evaluation("digits"), study.benchmarks["digits"], np.eye(1, 60)[0])
+    write_samples(low.samples("digits"), np.eye(1, 60)[0])
+    collect.run(study, paths)
+    figure = forgetting.draw(study, paths)
+    assert "at 2 %" in texts(figure)
+    assert figure.axes[0].get_xlim()[0] > 30
 
 
 def test_what_only_last_steps_are_asked_has_a_fall_there_alone(collected):

@@ -101,10 +101,7 @@ def test_the_terminal_shows_every_arm_in_its_width(on_card: Callable[..., Settin
     assert "1,610,612,904" in text
 
 
-def test_json_has_every_job_by_its_keys(
-    project_root: Path, tmp_path: Path, monkeypatch, capsys
-) -> None:
-    monkeypatch.setattr("rigsa.study.load_study", lambda name: paper("adamw_bnb_8bit"))
+def test_json_has_every_job_by_its_keys(project_root: Path, tmp_path: Path, capsys) -> None:
     file = tmp_path / "plan.json"
     arguments = ["plan", "--study", "paper", "--gpu", "h100", "--results", str(tmp_path)]
     assert main([*arguments, "--json", str(file)]) == 0

@@ -114,7 +114,6 @@ def test_arms_have_as_many_weights_as_they_say(run: Run) -> None:
         "full": size,
         "full_every_weight": read_json(run.last("full").training)["total_parameters"],
         "lora_r4": lora,
-        "lora_r16": 4 * lora,
         "shira_r4": lora,
         "shira_line": lora,
         "lt_sft": round(0.01 * size),

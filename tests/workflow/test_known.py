@@ -1,6 +1,7 @@
 """A training or an evaluation that another arm has already is taken and not made again."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rigsa.forecast.setting import setting_from
 from rigsa.forecast.show import show_plan
 from rigsa.jobs import Job
 from rigsa.paths import ResultPaths
+from rigsa.paths import record as record_of
 from rigsa.study import load_study
 from tests.forecast.conftest import CONFIG
 from tests.workflow.conftest import Project
@@ -23,13 +25,15 @@ def _denser(study: dict[str, Any]) -> None:
     study["arms"]["denser"] = study["arms"]["rigsa"] | {"title": "Denser", "mask": mask}
 
 
-def test_another_arm_s_dense_step_is_taken(finished: Project) -> None:
-    finished.edit("studies/embedded.yaml", _denser)
+def test_another_arm_s_dense_step_is_taken(finished: Project, tmp_path: Path) -> None:
+    copy = Project(tmp_path / "project")
+    shutil.copytree(finished.folder, copy.folder, symlinks=True, dirs_exist_ok=True)
+    copy.edit("studies/embedded.yaml", _denser)
     made = f"{ARMS}/denser/seed0"
     wanted = [f"{made}/step{step}/eval/tiny_piqa.json" for step in (0, 1)]
-    done = finished.snakemake("--cores", "all", *wanted)
+    done = copy.snakemake("--cores", "all", *wanted)
     assert done.returncode == 0, done.stderr
-    logs, arms = finished.folder / "results/embedded/logs", finished.folder / ARMS
+    logs, arms = copy.folder / "results/embedded/logs", copy.folder / ARMS
     dense = (logs / "train-denser-seed0-step0.log").read_text()
     assert "denser/seed0/step0: is the training of rigsa/seed0/step0, which is taken." in dense
     assert "step 1 of" not in dense
@@ -42,10 +46,10 @@ def test_another_arm_s_dense_step_is_taken(finished: Project) -> None:
         mine, other = (arms / arm / "seed0/step0" / file for arm in ("denser", "rigsa"))
         assert mine.read_bytes() == other.read_bytes()
     # Taken, it stands on its own: the arm that it was made for may go.
-    finished.edit("studies/embedded.yaml", lambda study: study["arms"].pop("random_mask"))
-    finished.edit("studies/embedded.yaml", lambda study: study["arms"].pop("rigsa"))
-    assert "Nothing to be done" in finished.snakemake("-n", *wanted).stdout
-    record = json.loads((arms / "denser/seed0/step0/training.json.provenance.json").read_text())
+    copy.edit("studies/embedded.yaml", lambda study: study["arms"].pop("random_mask"))
+    copy.edit("studies/embedded.yaml", lambda study: study["arms"].pop("rigsa"))
+    assert "Nothing to be done" in copy.snakemake("-n", *wanted).stdout
+    record = json.loads(record_of(arms / "denser/seed0/step0/training.json").read_text())
     assert record["seconds"] < 2
 
 

@@ -165,17 +165,10 @@ def made_from(kind):
 
     def files(wildcards):
         made = job_of(kind, wildcards)
-        jobs = [*GRAPH.inputs(made).values(), *known_of(made)]
-        given = [file for job in jobs for file in files_of(job)]
+        given = [file for job in GRAPH.inputs(made).values() for file in files_of(job)]
         return ancient_where_fresh(given, [made])
 
     return files
-
-
-def known_of(job):
-    """An earlier arm's job that comes to the same, whose result is taken."""
-    known = DEFINITIONS.known(job)
-    return [] if known is None else [known]
 
 
 def ancient_where_fresh(files, jobs):
@@ -229,7 +222,9 @@ def known_flags(kind):
 
     def flags(wildcards):
         job = job_of(kind, wildcards)
-        known = known_of(job)
+        # No input, which would tie a result to an arm that it does not follow from: what is not
+        # there yet when the job begins is made twice.
+        known = [same] if (same := DEFINITIONS.known(job)) else []
         if kind == "train" and job.seed == STUDY.seeds[0]:
             trials = STUDY.trials.get(job.arm, ())
             known += [job._replace(arm=trial.name) for trial in trials]

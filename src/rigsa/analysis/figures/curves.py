@@ -1,13 +1,8 @@
 """The curves of figures 4 and 7: IMP steps and ranks as joined points, all other arms alone."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from matplotlib.axes import Axes
-from matplotlib.patheffects import withStroke
-
 from rigsa.analysis import roles
-from rigsa.analysis.figures.style import Look
 from rigsa.study import Arm, Study
 
 
@@ -42,20 +37,3 @@ def curves(study: Study) -> list[Curve]:
             labels = tuple(str(step) for step in steps) if arm.iterations > 1 else ("",)
             found.append(Curve(arm.title, tuple((arm, step) for step in steps), labels))
     return found
-
-
-def label(
-    axes: Axes, x: Sequence[float], y: Sequence[float], labels: Sequence[str], look: Look
-) -> None:
-    """Step or rank beside each point."""
-    for *place, text in zip(x, y, labels, strict=True):
-        axes.annotate(
-            text,
-            place,
-            xytext=(3, 3),
-            textcoords="offset points",
-            fontsize=5.5,
-            color=look.color,
-            zorder=4,
-            path_effects=[withStroke(linewidth=1.5, foreground="white")],
-        )

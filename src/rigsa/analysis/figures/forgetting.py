@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 from rigsa.analysis import roles, scores
 from rigsa.analysis.comparison import Falls
 from rigsa.analysis.figures import panels, style
-from rigsa.analysis.figures.curves import Curve, curves, label
+from rigsa.analysis.figures.curves import Curve, curves
+from rigsa.analysis.figures.labels import Labels
 from rigsa.analysis.statistics import Estimate
 from rigsa.paths import ResultPaths
 from rigsa.study import Arm, Study
@@ -46,14 +47,28 @@ def draw(study: Study, paths: ResultPaths) -> Figure:
     axes = figure.subplots()
     axes.grid(axis="both")
     axes.axhline(0, **BASE)
-    for curve, points, labels in found:
-        _draw_curve(axes, points, labels, looks[curve.arm.name])
+    everything = [(x.value, y.value) for _, points, _ in found for x, y in points]
+    # Where arms are many, those that learnt hardly anything would press the others together.
+    left = max(x for x, _ in everything) / 2 if len(found) > MOST_CURVES else 0
+    labels = Labels(axes)
+    for curve, points, texts in found:
+        look = looks[curve.arm.name]
+        _draw_curve(axes, [point for point in points if point[0].value >= left], look)
+        for (learnt, lost), text in zip(points, texts, strict=True):
+            x, y = 100 * max(learnt.value, left), 100 * lost.value
+            labels.add(
+                x,
+                y,
+                text if learnt.value >= left else f"{text} at {100 * learnt.value:.0f} %",
+                look,
+            )
+            if learnt.value < left:
+                axes.plot(x, y, marker="<", color=look.color, linestyle="none")
     axes.set_xlabel(f"{roles.benchmark_title(study, target)}: correct answers (%)")
     axes.set_ylabel("Mean fall on the source tasks (points)")
     # Little forgetting above, so that better is up and to the right.
     axes.margins(0.07)
     axes.invert_yaxis()
-    everything = [(x.value, y.value) for _, points, _ in found for x, y in points]
     _draw_front(axes, pareto_front(everything))
     entries = [
         (curve.arm.name, title, len(points) > 1)
@@ -61,6 +76,7 @@ def draw(study: Study, paths: ResultPaths) -> Figure:
     ]
     others = [("Base", Line2D([], [], **BASE)), ("Pareto front", Line2D([], [], **FRONT))]
     panels.legend(figure, looks, entries, others=others)
+    labels.draw()
     return figure
 
 
@@ -97,9 +113,7 @@ def _draw_front(axes: Axes, front: Sequence[tuple[float, float]]) -> None:
     axes.set(xlim=(left, axes.get_xlim()[1]), ylim=(bottom, axes.get_ylim()[1]))
 
 
-def _draw_curve(
-    axes: Axes, points: Sequence[tuple[Estimate, Estimate]], labels: Sequence[str], look: style.Look
-) -> None:
+def _draw_curve(axes: Axes, points: Sequence[tuple[Estimate, Estimate]], look: style.Look) -> None:
     x = [100 * learnt.value for learnt, _ in points]
     y = [100 * lost.value for _, lost in points]
     axes.errorbar(
@@ -118,4 +132,3 @@ def _draw_curve(
         markeredgewidth=0.4,
         zorder=3,
     )
-    label(axes, x, y, labels, look)

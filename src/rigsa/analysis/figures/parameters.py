@@ -6,7 +6,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from rigsa.analysis import roles, scores
 from rigsa.analysis.figures import panels, style
-from rigsa.analysis.figures.curves import curves, label
+from rigsa.analysis.figures.curves import curves
+from rigsa.analysis.figures.labels import Labels
 from rigsa.paths import ResultPaths
 from rigsa.study import Study
 
@@ -19,6 +20,7 @@ def draw(study: Study, paths: ResultPaths) -> Figure:
     target = roles.target_benchmark(study)
     figure = style.figure(study, columns=1 if len(drawn) <= style.CROWD else 2, rows=1.35)
     panel = panels.Panel(figure.subplots(), target)
+    labels = Labels(panel.axes)
     for curve in drawn:
         points = []
         for (arm, step), text in zip(curve.points, curve.labels, strict=True):
@@ -28,9 +30,10 @@ def draw(study: Study, paths: ResultPaths) -> Figure:
                 points.append((size, score, text))
         if points:
             look = looks[curve.arm.name]
-            sizes, values, texts = zip(*points, strict=True)
+            sizes, values, _ = zip(*points, strict=True)
             panel.plot(sizes, values, look, line=len(points) > 1)
-            label(panel.axes, sizes, [100 * value.value for value in values], texts, look)
+            for size, value, text in points:
+                labels.add(size, 100 * value.value, text, look)
     panel.axes.set_xscale("log")
     panel.axes.margins(x=0.08)
     _count_axis(panel.axes)
@@ -39,6 +42,7 @@ def draw(study: Study, paths: ResultPaths) -> Figure:
     panel.finish(looks)
     entries = [(curve.arm.name, curve.title, len(curve.points) > 1) for curve in drawn]
     panels.legend(figure, looks, entries)
+    labels.draw()
     return figure
 
 

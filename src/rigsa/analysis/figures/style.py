@@ -76,6 +76,7 @@ MARKERS = {
     "other": "hPXpH",
 }
 LINES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
+LETTERS = 0.42  # lightness of letters, at the most
 SHADES = (0.0, 0.22, -0.16, 0.36)  # lightness added for the first, second, … arm of a family
 
 
@@ -154,6 +155,12 @@ def looks(study: Study) -> dict[str, Look]:
             color = chosen.get(arm.name, shade)
             found[arm.name] = Look(color, marker, LINES[place % len(LINES)])
     return found
+
+
+def readable(color: str | tuple[float, float, float]) -> tuple[float, float, float]:
+    """The colour, as dark as small letters have to be."""
+    hue, light, saturation = colorsys.rgb_to_hls(*to_rgb(color))
+    return colorsys.hls_to_rgb(hue, min(light, LETTERS), saturation)
 
 
 def shaded(color: str, lightness: float) -> str | tuple[float, float, float]:
