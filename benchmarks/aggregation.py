@@ -93,7 +93,7 @@ def write_results(found: Definitions, paths: ResultPaths, pool: Path, distinct: 
         made = paths.checkpoint(point.arm, point.seed, point.step)
         made.evaluation("").parent.mkdir(parents=True)
         os.link(given.training, made.training)
-        for benchmark in study.benchmarks_of(point.arm):
+        for benchmark in study.benchmarks_of(point.arm, point.step):
             job = Job("evaluate", point.arm, point.seed, point.step, benchmark.name)
             files = {}
             for name in ("evaluation", "samples"):
@@ -131,7 +131,7 @@ def measure(checkpoints: int, distinct: int, scratch: Path | None) -> Mapping[st
         row["answers"] = sum(
             ASKED[benchmark.task][0]
             for point in found.study.checkpoints()
-            for benchmark in found.study.benchmarks_of(point.arm)
+            for benchmark in found.study.benchmarks_of(point.arm, point.step)
         )
         row["arms"] = len(found.study.arms)
         for name, arguments in commands(found):
