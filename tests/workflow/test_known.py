@@ -58,7 +58,7 @@ def test_the_ablations_have_one_dense_step_where_it_is_the_same(project_root) ->
     definitions = Definitions(study, {"precision": "float32"})
     trained = [arm for arm in study.arms.values() if arm.trained]
     taken = {arm.name for arm in trained if definitions.known(Job("train", arm.name))}
-    for name in ("by_layer", "keep_60", "as_lora_r4", "movement", "random"):
+    for name in ("by_layer", "keep_60", "movement", "random"):
         assert name in taken
         other = definitions.known(Job("evaluate", name, 0, 0, "textual_digits"))
         assert other == Job("evaluate", "rigsa", 0, 0, "textual_digits")
