@@ -53,6 +53,29 @@ def test_another_arm_s_dense_step_is_taken(finished: Project, tmp_path: Path) ->
     assert record["seconds"] < 2
 
 
+def test_what_is_defined_the_same_is_waited_for(finished: Project, tmp_path: Path) -> None:
+    copy = Project(tmp_path / "project")
+    shutil.copytree(finished.folder, copy.folder, symlinks=True, dirs_exist_ok=True)
+
+    def faster(study: dict[str, Any]) -> None:
+        mask = study["arms"]["rigsa"]["mask"]
+        new = study["arms"]["rigsa"] | {"training": {"learning_rate": 2.0e-2}}
+        for name, density in (("one", 0.1), ("two", 0.2), ("three", 0.3)):
+            study["arms"][name] = new | {"title": name, "mask": mask | {"density": density}}
+
+    copy.edit("studies/embedded.yaml", faster)
+    wanted = [f"{ARMS}/{name}/seed0/step0/training.json" for name in ("three", "two")]
+    # Both jobs could begin at once; what they would come to is made first, by the first arm.
+    done = copy.snakemake("--cores", "4", *wanted)
+    assert done.returncode == 0, done.stderr
+    logs = copy.folder / "results/embedded/logs"
+    for name in ("two", "three"):
+        text = (logs / f"train-{name}-seed0-step0.log").read_text()
+        assert f"{name}/seed0/step0: is the training of one/seed0/step0, which is taken." in text
+    again = copy.snakemake("-n", *wanted)
+    assert "Nothing to be done" in again.stdout, again.stdout
+
+
 def test_the_ablations_have_one_dense_step_where_it_is_the_same(project_root) -> None:
     study = load_study("ablations")
     definitions = Definitions(study, {"precision": "float32"})

@@ -61,6 +61,17 @@ wildcard_constraints:
 shell.prefix("set -euo pipefail; trap '' INT TERM; ")
 
 
+def look_when_jobs_end():
+    """Keeps Snakemake from looking at all ready jobs, and their files, all the time.
+
+    For its limit of 100 jobs a second it looks again a second after every look; with every job that
+    ends, one more such chain of looks begins, until they take a core. Another limit is kept.
+    """
+    limit = workflow.scheduler.job_rate_limiter
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
+
+
 def check_gpus_of(jobs):
     needs = [gpus for job in jobs if (gpus := job.resources.get("gpu"))]
     if not needs:
@@ -165,7 +176,11 @@ def made_from(kind):
 
     def files(wildcards):
         made = job_of(kind, wildcards)
-        given = [file for job in GRAPH.inputs(made).values() for file in files_of(job)]
+        jobs = list(GRAPH.inputs(made).values())
+        if FOUND.state(made) is not State.FRESH and (same := DEFINITIONS.known(made)):
+            # What comes to the same is waited for, and taken. Once taken, the result stands on its own.
+            jobs.append(same)
+        given = [file for job in jobs for file in files_of(job)]
         return ancient_where_fresh(given, [made])
 
     return files
@@ -222,8 +237,6 @@ def known_flags(kind):
 
     def flags(wildcards):
         job = job_of(kind, wildcards)
-        # No input, which would tie a result to an arm that it does not follow from: what is not
-        # there yet when the job begins is made twice.
         known = [same] if (same := DEFINITIONS.known(job)) else []
         if kind == "train" and job.seed == STUDY.seeds[0]:
             trials = STUDY.trials.get(job.arm, ())

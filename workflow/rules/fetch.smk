@@ -37,5 +37,7 @@ rule sources:
     localrule: True
     conda:
         ENVIRONMENT
+    params:
+        sources=specs.digest({source.name: specs.plain(source.spec) for source in SOURCES}),
     shell:
         "rigsa sources {input:q} --output {output:q} 2> {log:q}"
