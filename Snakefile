@@ -54,6 +54,7 @@ rule all:
 
 
 onstart:
+    look_when_jobs_end()
     PLANNED = list(workflow.dag.needrun_jobs())
     if on_cluster():
         check_cluster(
