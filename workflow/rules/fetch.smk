@@ -38,6 +38,8 @@ rule sources:
     conda:
         ENVIRONMENT
     params:
-        sources=specs.digest({source.name: specs.plain(source.spec) for source in SOURCES}),
+        sources=specs.digest(
+            {source.name: specs.plain(source.spec) for source in SOURCES}
+        ),
     shell:
         "rigsa sources {input:q} --output {output:q} 2> {log:q}"
