@@ -41,7 +41,8 @@ class SparseDeltaModel(AdapterTuner):
                 and group(other.module_name) == group(layer.module_name)
             ):
                 return other.sparse_delta_gate[adapter_name]
-        gate = torch.full((1,), config.gate_init, device=layer.get_base_layer().weight.device)
+        device = layer.get_base_layer().weight.device
+        gate = torch.full((1,), config.gate_init, dtype=torch.float32, device=device)
         if config.rewound is not None:
             gate.copy_(config.rewound.gate(layer.module_name))
         return nn.Parameter(gate)
