@@ -65,6 +65,13 @@ def test_what_is_defined_the_same_is_waited_for(finished: Project, tmp_path: Pat
 
     copy.edit("studies/embedded.yaml", faster)
     wanted = [f"{ARMS}/{name}/seed0/step0/training.json" for name in ("three", "two")]
+    planned = copy.snakemake("-n", *wanted).stdout
+    waiting = [line for line in planned.splitlines() if "arms/one/seed0/step0/" in line]
+    waiting = [line for line in waiting if line.strip().startswith("input:")]
+    assert len(waiting) == 2
+    # Of one file under two names, Snakemake would find input and output equally old, or not.
+    assert all(line.count("arms/one/") == 1 for line in waiting)
+    assert all("one/seed0/step0/training.provenance.json" in line for line in waiting)
     # Both jobs could begin at once; what they would come to is made first, by the first arm.
     done = copy.snakemake("--cores", "4", *wanted)
     assert done.returncode == 0, done.stderr

@@ -176,11 +176,11 @@ def made_from(kind):
 
     def files(wildcards):
         made = job_of(kind, wildcards)
-        jobs = list(GRAPH.inputs(made).values())
+        given = [file for job in GRAPH.inputs(made).values() for file in files_of(job)]
         if FOUND.state(made) is not State.FRESH and (same := DEFINITIONS.known(made)):
-            # What comes to the same is waited for, and taken. Once taken, the result stands on its own.
-            jobs.append(same)
-        given = [file for job in jobs for file in files_of(job)]
+            # What comes to the same is waited for, and taken; then the result stands on its own. Its
+            # record is last and no link: of links, Snakemake would find input and output equally old.
+            given.append(str(GRAPH.record(same, PATHS)))
         return ancient_where_fresh(given, [made])
 
     return files
