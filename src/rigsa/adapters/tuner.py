@@ -1,5 +1,6 @@
 """What the tuners of our own PEFT methods share: PEFT's side of putting layers on a model."""
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 from peft import PeftConfig
@@ -12,16 +13,16 @@ class AdapterTuner(BaseTuner):
 
     target_module_mapping: ClassVar[dict[str, Any]] = {}
 
+    @abstractmethod
     def _wrapped(self, target: nn.Module, name: str) -> nn.Module | None:
         """The layer that takes a module's place; None leaves the module as it is.
 
         Raises ValueError where the method cannot go on such a module.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def _add(self, layer: nn.Module, adapter_name: str, config: PeftConfig) -> None:
         """Gives a layer the values of an adapter."""
-        raise NotImplementedError
 
     def _create_and_replace(
         self,
