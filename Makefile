@@ -16,7 +16,7 @@ test: $(INSTALLED) lint
 
 # Whether the benchmarks still run; their figures are not looked at.
 test-benchmarks: $(INSTALLED)
-	pytest tests/test_benchmarks.py
+	pytest --dist=load tests/test_benchmarks.py
 
 # Starts a Slurm of one node on this machine; skipped, with the reason, where it cannot.
 test-slurm: $(INSTALLED)
