@@ -11,6 +11,7 @@ from rigsa.errors import FileError
 from rigsa.initial_values import initial_values
 from rigsa.masks.storage import Mask
 from rigsa.models.loading import load_adapter
+from rigsa.training.log import layer_statistics
 from tests.conftest import make_llama
 
 TOKENS = torch.randint(0, 64, (2, 10), generator=torch.Generator().manual_seed(1))
@@ -209,6 +210,21 @@ def test_statistics_count_signs() -> None:
     assert found["sign_kept"] == pytest.approx(1 - (len(values) // 4) / len(values))
     assert found["gate"] == -0.25
     assert found["density"] == pytest.approx(values.numel() / (32 * 32))
+
+
+def test_a_matrix_without_a_free_weight_says_nothing_of_signs() -> None:
+    """As a mask may leave one that ranks all matrices together."""
+    model = make_llama()
+    mask = _mask(model, 0.5)
+    empty, *others = mask
+    none = {empty: torch.zeros_like(mask[empty])}
+    mask = Mask({**{name: mask[name] for name in others}, **none})
+    adapted = get_peft_model(model, SparseDeltaConfig(gate_init=0.7, seed=5, mask=mask))
+    adapted(TOKENS).logits.sum().backward()
+    found = layer_statistics(adapted)
+    assert found["sign_kept"] == 1.0
+    assert found["layers"][empty]["density"] == 0
+    assert found["layers"][empty]["sign_kept"] is None
 
 
 def test_a_corrupt_adapter_is_named(tmp_path) -> None:

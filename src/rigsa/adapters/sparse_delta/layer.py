@@ -122,12 +122,13 @@ class SparseDeltaLayer(nn.Module, BaseTunerLayer):
         """What training logs of this layer, for its first active adapter.
 
         "density" is the share of free weights, "sign_kept" the share of those whose sign is still
-        that of the initial value (None where they began at zero), "gate" is α (None without one).
+        that of the initial value (None where they began at zero, and where a mask over several
+        matrices left this one no weight), "gate" is α (None without one).
         """
         name = self.active_adapters[0]
         values, gate, _ = self.parts(name)
         kept = None
-        if self.configs[name].init != "zero":
+        if self.configs[name].init != "zero" and values.numel():
             kept = same_sign(self.initial_values(name), values).float().mean().item()
         return {
             "density": values.numel() / (self.in_features * self.out_features),
