@@ -215,10 +215,9 @@ def test_statistics_count_signs() -> None:
 def test_a_matrix_without_a_free_weight_says_nothing_of_signs() -> None:
     """As a mask may leave one that ranks all matrices together."""
     model = make_llama()
-    mask = _mask(model, 0.5)
-    empty, *others = mask
-    none = {empty: torch.zeros_like(mask[empty])}
-    mask = Mask({**{name: mask[name] for name in others}, **none})
+    shapes = linear_shapes(model)
+    empty = next(iter(shapes))
+    mask = Mask({name: torch.full(shape, name != empty) for name, shape in shapes.items()})
     adapted = get_peft_model(model, SparseDeltaConfig(gate_init=0.7, seed=5, mask=mask))
     adapted(TOKENS).logits.sum().backward()
     found = layer_statistics(adapted)
