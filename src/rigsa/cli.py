@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from rigsa.collector import end_uncollected
 from rigsa.errors import RigsaError
 from rigsa.evaluation.harness import go_offline
 from rigsa.heap import keep_freed_memory
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream=sys.stderr,
         )
         quiet()
+        end_uncollected()
         keep_freed_memory()
         if not options.online:
             go_offline()

@@ -15,10 +15,12 @@ from typing import Any
 
 PACKAGE = "rigsa"
 ROOT = Path(__file__).parent
-# What they say names files or code, is read by people or refuses something: no number is theirs.
+# What they say names files or code, is read by people, refuses something or spares time: no number
+# is theirs.
 DECIDE_NOTHING = frozenset(
     {
         "rigsa.adapters.registration",
+        "rigsa.collector",
         "rigsa.errors",
         "rigsa.methods",
         "rigsa.paths",

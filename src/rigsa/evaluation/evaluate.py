@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from rigsa.collector import importing
 from rigsa.evaluation.harness import go_offline, harness
 
 if TYPE_CHECKING:
@@ -64,12 +65,13 @@ def evaluate(
     does not fit into memory.
     """
     go_offline()
-    from lm_eval import evaluator
+    with importing():
+        from lm_eval import evaluator
 
-    from rigsa.evaluation.batching import BatchSize
-    from rigsa.evaluation.language_model import InMemoryLM
-    from rigsa.evaluation.samples import sample_rows
-    from rigsa.evaluation.task import load_task
+        from rigsa.evaluation.batching import BatchSize
+        from rigsa.evaluation.language_model import InMemoryLM
+        from rigsa.evaluation.samples import sample_rows
+        from rigsa.evaluation.task import load_task
 
     start = time.perf_counter()
     with harness():

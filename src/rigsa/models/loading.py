@@ -13,6 +13,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from rigsa.collector import importing
 from rigsa.device import check_device
 from rigsa.errors import FileError, RigsaError
 from rigsa.machine import Machine
@@ -100,7 +101,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> torch.nn.Module:
     """The model with a saved adapter on it. Raises FileError where it is corrupt or not ours."""
-    from peft import PeftModel
+    with importing():
+        from peft import PeftModel
 
     check_adapter_folder(folder)
     try:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from rigsa.collector import importing
 from rigsa.errors import ConfigError
 from rigsa.paths import REWIND
 from rigsa.steps.spec import Spec
@@ -36,7 +37,8 @@ def _train(options: Namespace) -> None:
 
     if ranks.follows():
         ranks.stay_with_parent()
-    from rigsa.training.job import train
+    with importing():
+        from rigsa.training.job import train
 
     spec = _on_cards(read_spec(options.spec), options.gpus)
     chosen = tuned(spec, options.tuning)

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from rigsa.collector import importing
 from rigsa.steps.step import (
     CHECKPOINTS,
     SPEC,
@@ -30,9 +31,10 @@ def _task_data(options: Namespace) -> None:
 
 
 def _base_model(options: Namespace) -> None:
-    from rigsa import inputs
-    from rigsa.models.job import make_base_model
-    from rigsa.provenance import recorded
+    with importing():
+        from rigsa import inputs
+        from rigsa.models.job import make_base_model
+        from rigsa.provenance import recorded
 
     spec, machine = read_spec(options.spec), machine_of(options)
     given = dict(zip(spec["tasks"], map(inputs.data, options.task_data), strict=True))

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from rigsa.collector import importing
 from rigsa.machine import Machine
 from rigsa.steps.step import (
     BASE_MODEL,
@@ -23,10 +24,11 @@ from rigsa.steps.step import (
 
 
 def _evaluate(options: Namespace) -> None:
-    from rigsa import inputs
-    from rigsa.evaluation.job import evaluate_checkpoint
-    from rigsa.known import take_evaluation
-    from rigsa.provenance import recorded
+    with importing():
+        from rigsa import inputs
+        from rigsa.evaluation.job import evaluate_checkpoint
+        from rigsa.known import take_evaluation
+        from rigsa.provenance import recorded
 
     spec, machine = read_spec(options.spec), machine_of(options)
     given = {
@@ -51,7 +53,8 @@ def _evaluate(options: Namespace) -> None:
 
 
 def _chat(options: Namespace) -> None:
-    from rigsa.evaluation.sample import chat_with, trained_on
+    with importing():
+        from rigsa.evaluation.sample import chat_with, trained_on
 
     base_model = options.base_model or trained_on(options.checkpoint)
     take_cards_of(options)
@@ -60,10 +63,11 @@ def _chat(options: Namespace) -> None:
 
 
 def _sample_chat(options: Namespace) -> None:
-    from rigsa import inputs
-    from rigsa.evaluation.sample import write_sample_chat
-    from rigsa.paths import CheckpointPaths
-    from rigsa.provenance import recorded
+    with importing():
+        from rigsa import inputs
+        from rigsa.evaluation.sample import write_sample_chat
+        from rigsa.paths import CheckpointPaths
+        from rigsa.provenance import recorded
 
     spec, machine = read_spec(options.spec), machine_of(options)
     given = {

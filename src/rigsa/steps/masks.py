@@ -4,6 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from rigsa.collector import importing
 from rigsa.errors import ConfigError
 from rigsa.mask_rules import RULES_AFTER_TRAINING, RULES_WITH_GRADIENTS
 from rigsa.paths import REWIND
@@ -24,12 +25,13 @@ from rigsa.validation import one_of
 
 
 def _select_mask(options: Namespace) -> None:
-    import torch
+    with importing():
+        import torch
 
-    from rigsa import inputs
-    from rigsa.masks.job import select_mask
-    from rigsa.models.shapes import adapted_shapes
-    from rigsa.provenance import recorded
+        from rigsa import inputs
+        from rigsa.masks.job import select_mask
+        from rigsa.models.shapes import adapted_shapes
+        from rigsa.provenance import recorded
 
     spec = read_spec(options.spec)
     _check_rule(spec["rule"], spec["scope"], options)
