@@ -2,7 +2,6 @@
 
 from argparse import Namespace
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from rigsa.collector import importing
@@ -27,19 +26,17 @@ from rigsa.steps.tuned import REWOUND, TUNING, tuned
 
 
 def _train(options: Namespace) -> None:
-    from rigsa import inputs
-    from rigsa.batches import cards
-    from rigsa.known import take_checkpoint
-    from rigsa.leases import held_fds
-    from rigsa.paths import CheckpointPaths
-    from rigsa.provenance import recorded
-    from rigsa.training import ranks
+    with importing():
+        from rigsa import inputs
+        from rigsa.batches import cards
+        from rigsa.known import take_checkpoint
+        from rigsa.leases import held_fds
+        from rigsa.paths import CheckpointPaths
+        from rigsa.provenance import recorded
+        from rigsa.training import ranks
 
     if ranks.follows():
         ranks.stay_with_parent()
-    with importing():
-        from rigsa.training.job import train
-
     spec = _on_cards(read_spec(options.spec), options.gpus)
     chosen = tuned(spec, options.tuning)
     machine = machine_of(options, cards(spec["training"]))
@@ -57,20 +54,26 @@ def _train(options: Namespace) -> None:
     replayed = _replayed(spec, options.replay_data)
     given |= {f"replay_{task}": inputs.data(folder) for task, folder in replayed.items()}
     made = [checkpoint.training, *checkpoint.adapter_files, checkpoint.rewind]
-    work = partial(
-        train,
-        chosen,
-        options.base_model,
-        options.task_data,
-        options.mask,
-        checkpoint,
-        machine,
-        options.unfinished,
-        options.command,
-        held_fds(),
-        options.replay_data,
-        options.rewind and options.rewind / REWIND,
-    )
+
+    def work() -> None:
+        # What is taken need not wait for this.
+        with importing():
+            from rigsa.training.job import train
+
+        train(
+            chosen,
+            options.base_model,
+            options.task_data,
+            options.mask,
+            checkpoint,
+            machine,
+            options.unfinished,
+            options.command,
+            held_fds(),
+            options.replay_data,
+            options.rewind and options.rewind / REWIND,
+        )
+
     if ranks.follows():
         work()
         return

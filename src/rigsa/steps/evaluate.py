@@ -26,7 +26,6 @@ from rigsa.steps.step import (
 def _evaluate(options: Namespace) -> None:
     with importing():
         from rigsa import inputs
-        from rigsa.evaluation.job import evaluate_checkpoint
         from rigsa.known import take_evaluation
         from rigsa.provenance import recorded
 
@@ -40,6 +39,10 @@ def _evaluate(options: Namespace) -> None:
     made = [options.output, options.output.with_suffix(".samples.parquet")]
     with recorded("evaluate", spec, made, given, device=machine.device, threads=machine.threads):
         if not take_evaluation(options.known, spec, given, options.output):
+            # What is taken need not wait for this.
+            with importing():
+                from rigsa.evaluation.job import evaluate_checkpoint
+
             evaluate_checkpoint(
                 spec,
                 options.base_model,
