@@ -1,5 +1,6 @@
 """A step of the command line in a forked process, which has everything imported already."""
 
+import gc
 import importlib
 import os
 import signal
@@ -29,6 +30,8 @@ def import_all() -> None:
     quiet()
     for module in IMPORTED:
         importlib.import_module(module)
+    # No fork's collector looks through it, as accelerate has it do after every training.
+    gc.freeze()
 
 
 def forked(arguments: list[str], folder: Path, log: Path) -> int:
