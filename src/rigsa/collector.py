@@ -2,7 +2,7 @@
 
 Some hundred thousand objects come with torch, transformers, PEFT and lm-eval, and stay to the end.
 Left to itself, the collector looks through them again and again while they are imported, and once
-more at the end: a third of the time of a step that does little else.
+more at the end: a fifth of the time of a step that does little else.
 """
 
 import atexit
