@@ -74,7 +74,7 @@ def test_the_keys_of_an_object_within_are_guarded_too() -> None:
             "SPEC has rule 'movement', which ranks by trained weights; give --previous-ada",
         ),
         ({"rule": "gard"}, "SPEC has rule 'gard'; did you mean 'grad'? There are: grad, grad_squ"),
-        ({"scope": "block"}, "SPEC has scope 'block'; There are: global, layer, matrix."),
+        ({"scope": "block"}, "SPEC has scope 'block'; there are: global, layer, matrix."),
     ],
 )
 def test_a_mask_rule_without_what_it_ranks_by(changes, sentence, tmp_path, monkeypatch, capsys):

@@ -36,11 +36,11 @@ def check(content: Mapping[str, Any], schema: Path, source: Path | str) -> None:
 
 
 def one_of(name: str, known: Iterable[str]) -> str:
-    """'; there are a, b and c' with a guess at what was meant, to end a sentence."""
+    """'there are: a, b, c.' with a guess at what was meant, to end a sentence."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1)
-    guess = f"did you mean {near[0]!r}? " if near else ""
-    return f"{guess}There are: {', '.join(known)}."
+    begin = f"did you mean {near[0]!r}? There" if near else "there"
+    return f"{begin} are: {', '.join(known)}."
 
 
 def shown(value: Any) -> str:

@@ -17,7 +17,7 @@ CONFIG_MISTAKES = [
     ({"micro_batch_size": 0}, "micro_batch_size is 0; it must be at least 1"),
     ({"micro_batch_size": "16"}, "not '16' (write it without quotes)"),
     ({"eval_batch_size": 0}, "eval_batch_size is 0; it must be at least 1"),
-    ({"eval_batch_size": "all"}, "eval_batch_size is 'all'; There are: auto."),
+    ({"eval_batch_size": "all"}, "eval_batch_size is 'all'; there are: auto."),
     ({"compile": 1}, "compile must be of type boolean, not 1"),
     ({"shard_base_model": "yes"}, "shard_base_model must be of type boolean, not 'yes'"),
     ({"dataloader_workers": 10**6}, "dataloader_workers is 1000000; it must be at least 0 and at"),
@@ -54,7 +54,7 @@ TASK_MISTAKES = [
     ({"tiny_gsm.generator": GONE}, "must say exactly one of generator, images, subset_of, hub"),
     ({"tiny_gsm.images": "mnist"}, "it says generator and images"),
     ({"tiny_gsm.lm_eval": "tiny_gms"}, "lm_eval is 'tiny_gms'; did you mean 'tiny_gsm'?"),
-    ({"tiny_gsm.metric": "acc"}, "tiny_gsm.metric is 'acc'; There are: exact_match, exact_match,s"),
+    ({"tiny_gsm.metric": "acc"}, "tiny_gsm.metric is 'acc'; there are: exact_match, exact_match,s"),
     ({"tiny_gsm.chance": 25}, "tiny_gsm.chance is 25; it must be at least 0 and at most 1"),
     ({"textual_digits.counts": {"train": 1, "validation": 1, "test": 1}}, "takes no counts; take"),
     (

@@ -93,7 +93,7 @@ TASKS = [
         {"benchmarks.textual_digits.steps": "last"},
         "target task 'textual_digits' of every arm at all",
     ),
-    ({"benchmarks.tiny_gsm.steps": "first"}, "steps is 'first'; There are: all, last."),
+    ({"benchmarks.tiny_gsm.steps": "first"}, "steps is 'first'; there are: all, last."),
     ({"benchmarks.tiny_piqa": GONE}, "no benchmark asks source task 'tiny_piqa'"),
     (
         {"benchmarks.density": {"task": "tiny_gsm", "fewshot": 0}},
@@ -136,7 +136,7 @@ TRAINING = [
     ({"training.warmup_ratio": 1}, "warmup_ratio is 1; it must be at least 0 and less than 1"),
     (
         {"training.optimizer": "adam"},
-        "training.optimizer is 'adam'; There are: adamw_bnb_8bit, adamw_torch,",
+        "training.optimizer is 'adam'; there are: adamw_bnb_8bit, adamw_torch,",
     ),
     (
         {"training.optimizer_options": {"momentum": 0.9}},
@@ -313,7 +313,7 @@ ADAPTERS = [
     ({"arms.qlora_r1.adapter.r": 0}, "adapter.r is 0; it must be at least 1"),
     ({"arms.qlora_r1.adapter.r": 4096}, "r is 4096, but the base model is 128 wide"),
     ({"arms.qlora_r1.adapter.lora_dropout": 1}, "lora_dropout is 1; it must be at least 0 and l"),
-    ({"arms.qlora_r1.adapter.target_modules": "q_proj"}, "is 'q_proj'; There are: all-linear."),
+    ({"arms.qlora_r1.adapter.target_modules": "q_proj"}, "is 'q_proj'; there are: all-linear."),
     (
         {"arms.qlora_r1.adapter.target_modules": ["q_porj"]},
         "target_modules names 'q_porj', which the base model has not; did you mean 'q_proj'?",
@@ -330,7 +330,7 @@ MASKS = [
         {f"{MASK}.rule": "large_finale"},
         "did you mean 'large_final'? There are: grad, grad_squared, large_final, ",
     ),
-    ({f"{MASK}.scope": "block"}, "scope is 'block'; There are: global, layer, matrix."),
+    ({f"{MASK}.scope": "block"}, "scope is 'block'; there are: global, layer, matrix."),
     ({f"{MASK}.lora_rank": 4}, "density_of, lora_rank; it says density and lora_rank"),
     (
         {MASK: {"rule": "movement", "lora_rank": 65}},

@@ -50,7 +50,7 @@ KINDS = [
     (changed(STUDY, training__epochs=1e-6), (), f"{STUDY}: training of arm rigsa: epochs is 1e-06"),
     (added(STUDY, "title: again\n"), (), f"{STUDY}:N: the key title stands in line 3 already"),
     (added(STUDY, "x: \0\n"), (), f"{STUDY}: character"),
-    (changed(TASKS, tiny_gsm__metric="acc"), (), f"{TASKS}: tiny_gsm.metric is 'acc'; There are"),
+    (changed(TASKS, tiny_gsm__metric="acc"), (), f"{TASKS}: tiny_gsm.metric is 'acc'; there are"),
     (
         changed(BASES, embedded__vocabulary=True),
         (),
