@@ -1,5 +1,6 @@
 """What several tests share: a small Llama, and the folder of real data that some need."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -17,6 +18,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take longest begin first, so that no process is left alone with them."""
     items.sort(key=lambda item: item.path.parent.name not in ("workflow", "faults"))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays; accelerate's collector looked through it after every training."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
