@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported stays; accelerate's collector looked through it after every training."""
+    """accelerate collects after every training, and need not look through what is imported."""
     gc.freeze()
 
 
